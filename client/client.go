@@ -1,0 +1,2 @@
+// Package client speaks the server's JSON API, for the command line.
+package client

@@ -1,0 +1,41 @@
+# Slipway needs Go and git, nothing else.
+#   make demo   builds and starts a server, takes a first app live, and stays up
+#   make test   passes the tests
+GO ?= go
+
+.PHONY: demo test integration lint bench build fuzz clean
+
+demo:
+	$(GO) run ./cmd/slipwayd demo
+
+build:
+	$(GO) build -trimpath -o bin/ ./cmd/slipway ./cmd/slipwayd
+
+test:
+	$(GO) test ./...
+
+# The two mains driven as a user would, and the server killed at every step.
+integration:
+	$(GO) test -tags integration -count 1 -timeout 40m ./e2e/...
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags integration ./e2e/...
+	$(GO) tool staticcheck ./...
+
+# Compare two runs with benchstat.
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 5x -timeout 60m ./zone/... ./change/... ./check/... ./audit/... ./nameserver/... ./cmd/slipway/...
+	$(GO) test -tags integration -run '^$$' -bench . -benchtime 20x -timeout 30m ./e2e/...
+
+FUZZTIME ?= 30s
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+clean:
+	rm -rf bin slipway-data

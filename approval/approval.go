@@ -1,17 +1,20 @@
 // Package approval decides whether a change may go ahead: requirements, votes
 // and quorum. It is pure: no clock, no I/O. Every way to vote (command line, API,
-// portal) comes through Check, so that none is more lenient than another.
+// portal) comes through Check, so that none is more lenient than another, and
+// Tally sifts the recorded votes by the very same rules. Read approval.go for the
+// words, ballot.go for the rules, match.go for who counts for which group.
 package approval
 
 import "time"
 
 // Requirement is one thing that must be approved, taken from slipway.yaml by the tier and its reasons.
+// One that names no group at all can be met by nobody: a mistake in the settings must not open a door.
 type Requirement struct {
 	Rule    string        `json:"rule"`             // "yellow", "red", "new-domain"
 	AnyOf   []string      `json:"any_of,omitempty"` // one vote from a member of any of these groups, Count times
 	AllOf   []string      `json:"all_of,omitempty"` // one vote from each of these groups, each by a different person
 	Count   int           `json:"count"`
-	Expires time.Duration `json:"expires"`          // nanoseconds; after this long without a decision the change expires
+	Expires time.Duration `json:"expires"`          // nanoseconds; after this long without a decision the change expires; 0 sets no limit
 	Ticket  bool          `json:"ticket,omitempty"` // a ticket reference must come with the request
 	Why     []string      `json:"why"`
 }
@@ -54,9 +57,17 @@ type Outcome struct {
 	Rejected bool
 	Expired  bool
 	Missing  []Missing         // per requirement, what is still needed
-	Counted  map[string]string // group -> person whose vote counts for it
+	Counted  map[string]string // group -> person whose vote counts for it; the first, where a group holds several seats
+	Seats    []Seat            // every seat that is filled, in the order of the requirements
 	Voided   []Vote            // votes on other content, another policy, or from people who may not vote
 	Deadline time.Time
+}
+
+// Seat is one needed approval and the person whose vote fills it. Nobody has two.
+type Seat struct {
+	Rule   string `json:"rule"`
+	Group  string `json:"group"` // the group of the person that gives them the right to it
+	Person string `json:"person"`
 }
 
 // Missing says what one requirement still needs, for people.
@@ -67,9 +78,23 @@ type Missing struct {
 	Text   string   `json:"text"` // "one approver from InfoSec or Platform Ops"
 }
 
+// The codes of a Refusal. They are a published interface: callers map codes, never texts.
+const (
+	SelfApproval      = "self-approval"       // the person asked for the change, or wrote a commit of it
+	NotAMember        = "not-a-member"        // of no group that the change needs
+	StaleContent      = "stale-content"       // the vote is on another content
+	StalePolicy       = "stale-policy"        // the vote is under another policy
+	Closed            = "closed"              // the change takes no votes
+	Expired           = "expired"             // nobody decided in time
+	NoReason          = "no-reason"           // a rejection without a reason
+	AlreadyVoted      = "already-voted"       // the same decision is on record already
+	NothingToWithdraw = "nothing-to-withdraw" // no vote of this person stands
+	BadDecision       = "bad-decision"        // neither approve, reject nor withdraw
+)
+
 // Refusal is why a vote is not accepted.
 type Refusal struct {
-	Code string // self-approval | not-a-member | stale-content | stale-policy | closed | expired | no-reason | already-voted | nothing-to-withdraw | bad-decision
+	Code string // one of the constants above
 	Text string // plain words with what to do
 }
 

@@ -1,33 +1,93 @@
-// Package key owns signing keys, named by URI. A private key is used, never
-// returned: nothing here exports one. This version knows "file:" keys, PKCS #8
-// encrypted at rest; others join as further schemes.
+// Package key owns signing keys. A private key is used, never returned: no
+// function here exports one, and no way of printing a Signer shows one. Keys are
+// Ed25519 (RFC 8032), kept as PKCS #8 (RFC 5958) encrypted at rest, one file each,
+// with the public half beside it in the clear. Read key.go for the use of a key,
+// store.go for where keys lie and seal.go for how they are protected there.
 package key
 
 import (
-	"context"
 	"crypto"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// CONTRACT: replace by the real code.
-
-// Store opens and creates keys below a directory. The passphrase comes from SLIPWAY_KEY_PASSPHRASE's
-// value as passed in, or from a file of mode 0600 beside the keys that is made at first start.
-type Store struct{}
-
-func OpenStore(dir string, passphrase []byte) (*Store, error) { panic("contract") }
-
-// Signer returns the Ed25519 key of that name ("log", "events", "commits"), making it if create is set.
-func (s *Store) Signer(ctx context.Context, name string, create bool) (*Signer, error) {
-	panic("contract")
+// Signer is one Ed25519 key. It is safe for concurrent use.
+type Signer struct {
+	name string
+	uri  string
+	id   string
+	pub  ed25519.PublicKey
+	// A closure, so that no formatting verb reaches the bytes: for a Signer inside an
+	// unexported field fmt does not call our methods, and follows pointers for some verbs.
+	sign func(message []byte) []byte
 }
 
-// Signer is one Ed25519 key.
-type Signer struct{}
+func newSigner(name, path string, private ed25519.PrivateKey) *Signer {
+	pub := private.Public().(ed25519.PublicKey)
+	return &Signer{
+		name: name,
+		uri:  (&url.URL{Scheme: "file", Path: path}).String(),
+		id:   Thumbprint(pub),
+		pub:  pub,
+		sign: func(message []byte) []byte { return ed25519.Sign(private, message) },
+	}
+}
 
-func (s *Signer) URI() string                         { panic("contract") }
-func (s *Signer) ID() string                          { panic("contract") } // RFC 7638 JWK thumbprint, base64url
-func (s *Signer) Public() crypto.PublicKey            { panic("contract") }
-func (s *Signer) Sign(message []byte) ([]byte, error) { panic("contract") }
-func (s *Signer) SSH() (ssh.Signer, error)            { panic("contract") }
+// Name is what the key is called in its store, for example "events".
+func (s *Signer) Name() string { return s.name }
+
+// URI says where the key is kept, for example "file:///var/lib/slipway/keys/events.key".
+func (s *Signer) URI() string { return s.uri }
+
+// ID names the key by its content: the Thumbprint of its public half.
+func (s *Signer) ID() string { return s.id }
+
+// Public is the public half, an ed25519.PublicKey.
+func (s *Signer) Public() crypto.PublicKey { return s.pub }
+
+// Sign signs the message itself, not a digest of it (PureEdDSA, RFC 8032 section 5.1).
+func (s *Signer) Sign(message []byte) ([]byte, error) {
+	return s.sign(message), nil
+}
+
+// SSH is the same key in the form that golang.org/x/crypto/ssh uses, for signing
+// Git commits.
+func (s *Signer) SSH() (ssh.Signer, error) {
+	signer, err := ssh.NewSignerFromSigner(standard{s})
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", s.name, err)
+	}
+	return signer, nil
+}
+
+func (s Signer) String() string       { return "key " + s.name + " (" + s.id + ")" }
+func (s Signer) GoString() string     { return s.String() }
+func (s Signer) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// Thumbprint is the RFC 7638 thumbprint of an Ed25519 public key, SHA-256, base64url.
+// The members and their order are those of RFC 8037 section 2.
+func Thumbprint(pub ed25519.PublicKey) string {
+	jwk := `{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(pub) + `"}`
+	sum := sha256.Sum256([]byte(jwk))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// standard is a Signer as a crypto.Signer, for libraries that want one.
+type standard struct{ s *Signer }
+
+func (c standard) Public() crypto.PublicKey { return c.s.pub }
+
+func (c standard) Sign(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts.HashFunc() != 0 {
+		return nil, errors.New("an Ed25519 key signs messages, not digests")
+	}
+	return c.s.Sign(message)
+}

@@ -24,6 +24,7 @@ type settings struct {
 	namespace   string
 	logFormat   string
 	logLevel    string
+	repository  string // first start only: an existing zones repository to take over
 
 	// Only for the first start, when the zones repository is made.
 	organisation starter.Organisation
@@ -40,6 +41,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.namespace, "temporal-namespace", "slipway", "namespace in the Temporal cluster")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&s.logLevel, "log-level", "warn", "debug, info, warn or error")
+	f.StringVar(&s.repository, "repository", "", "first start only: an existing octoDNS repository (with slipway.yaml) to take over, history and all")
 	f.StringVar(&s.organisation.Name, "organisation", sample.Name, "first start only: the organisation's name")
 	f.StringVar(&s.organisation.Domain, "domain", sample.Domain, "first start only: the organisation's domain")
 	f.StringVar(&s.organisation.Admin, "admin", "", "first start only: e-mail address of the first administrator (default admin@DOMAIN)")

@@ -1,0 +1,376 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"slipway/audit"
+	"slipway/check"
+	"slipway/flow"
+	"slipway/identity"
+	"slipway/key"
+	"slipway/nameserver"
+	"slipway/portal"
+	"slipway/provider"
+	"slipway/provider/zonefile"
+	"slipway/repo"
+	"slipway/starter"
+	"slipway/zone"
+)
+
+// systemPerson is Slipway itself, as an author of commits and an actor of events.
+var systemPerson = repo.Person{Name: "Slipway", Email: "slipway@localhost"}
+
+// server is every part, wired. The fields are in the order in which they start;
+// close stops them backwards.
+type server struct {
+	settings settings
+	log      *slog.Logger
+
+	keys     *key.Store
+	commits  ssh.Signer
+	record   *audit.Log
+	zones    *repo.Repo
+	names    *nameserver.Server
+	people   *identity.Service
+	changes  *flow.Service
+	web      *http.Server
+	listener net.Listener
+
+	firstStart bool
+	closers    []func(context.Context) error
+}
+
+// start brings all parts up, or none.
+func start(ctx context.Context, s settings) (_ *server, err error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	logger, err := s.logger()
+	if err != nil {
+		return nil, err
+	}
+	slog.SetDefault(logger)
+	srv := &server{settings: s, log: logger}
+	defer func() {
+		if err != nil {
+			srv.close(context.WithoutCancel(ctx))
+		}
+	}()
+	if err := os.MkdirAll(s.data, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	for _, step := range []struct {
+		what string
+		run  func(context.Context) error
+	}{
+		{"lock", srv.lock},
+		{"portal address", srv.openListener},
+		{"keys", srv.openKeys},
+		{"log", srv.openRecord},
+		{"zones repository", srv.openZones},
+		{"nameserver", srv.startNames},
+		{"accounts", srv.openPeople},
+		{"workflows", srv.startChanges},
+		{"first zones", srv.serveFirstZones},
+		{"portal", srv.startWeb},
+	} {
+		began := time.Now()
+		if err := step.run(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.what, err)
+		}
+		logger.Debug("started", "part", step.what, "took", time.Since(began))
+	}
+	return srv, nil
+}
+
+func (srv *server) onClose(f func(context.Context) error) { srv.closers = append(srv.closers, f) }
+
+// close stops the parts in reverse order and waits at most 20 seconds for them.
+func (srv *server) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	var errs []error
+	for _, f := range slices.Backward(srv.closers) {
+		errs = append(errs, f(ctx))
+	}
+	srv.closers = nil
+	return errors.Join(errs...)
+}
+
+// openListener comes early, so that a taken port is said before anything is made.
+func (srv *server) openListener(context.Context) error {
+	l, err := net.Listen("tcp", srv.settings.listen)
+	if err != nil {
+		return fmt.Errorf("%w (choose another with --listen)", err)
+	}
+	srv.listener = l
+	srv.onClose(func(context.Context) error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	if srv.settings.baseURL == "" {
+		srv.settings.baseURL = "http://" + l.Addr().String()
+	}
+	return nil
+}
+
+func (srv *server) openKeys(ctx context.Context) error {
+	keys, err := key.OpenStore(srv.settings.path("keys"), []byte(os.Getenv("SLIPWAY_KEY_PASSPHRASE")))
+	if err != nil {
+		return err
+	}
+	srv.keys = keys
+	signer, err := keys.Signer(ctx, "commits", true)
+	if err != nil {
+		return err
+	}
+	srv.commits, err = signer.SSH()
+	return err
+}
+
+// auditOptions names the log's place and keys.
+func (srv *server) auditOptions(ctx context.Context) (audit.Options, error) {
+	events, err := srv.keys.Signer(ctx, "events", true)
+	if err != nil {
+		return audit.Options{}, err
+	}
+	checkpoints, err := srv.keys.Signer(ctx, "log", true)
+	if err != nil {
+		return audit.Options{}, err
+	}
+	return audit.Options{
+		Dir:    srv.settings.path("audit"),
+		Origin: "slipway." + srv.settings.organisation.Domain + "/log",
+		Events: events,
+		Log:    checkpoints,
+		Now:    time.Now,
+	}, nil
+}
+
+func (srv *server) openRecord(ctx context.Context) error {
+	o, err := srv.auditOptions(ctx)
+	if err != nil {
+		return err
+	}
+	srv.record, err = audit.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	srv.onClose(srv.record.Close)
+	return nil
+}
+
+// openZones opens the zones repository, or makes it at the first start.
+func (srv *server) openZones(ctx context.Context) error {
+	dir := srv.settings.path("zones.git")
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if err := srv.createZones(ctx, dir); err != nil {
+			return err
+		}
+		srv.firstStart = true
+	}
+	zones, err := repo.Open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	srv.zones = zones
+	srv.onClose(func(context.Context) error { return zones.Close() })
+	return nil
+}
+
+func (srv *server) createZones(ctx context.Context, dir string) error {
+	if srv.settings.repository != "" {
+		return repo.Import(ctx, dir, srv.settings.repository)
+	}
+	kit, err := starter.Kit(srv.settings.organisation)
+	if err != nil {
+		return usageError{err}
+	}
+	made, err := repo.Create(ctx, dir, kit, systemPerson, time.Now(), srv.commits)
+	if err != nil {
+		return err
+	}
+	return made.Close()
+}
+
+// main reads the zones repository's main branch as it is now.
+func (srv *server) main(ctx context.Context) (*repo.Tree, *repo.Settings, error) {
+	tree, err := srv.zones.Tree(ctx, "refs/heads/main")
+	if err != nil {
+		return nil, nil, err
+	}
+	settings, err := tree.Settings(ctx)
+	return tree, settings, err
+}
+
+// embedded is the directory of the zone files that the embedded nameserver serves.
+func (srv *server) embedded() string { return srv.settings.path("zones") }
+
+// servedZones lists the zones that the embedded nameserver answers for.
+func (srv *server) servedZones(ctx context.Context) ([]nameserver.Zone, error) {
+	_, settings, err := srv.main(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var served []nameserver.Zone
+	for name, z := range settings.Zones {
+		if settings.Providers[z.Provider].Type != "zonefile" {
+			continue
+		}
+		served = append(served, nameserver.Zone{Name: name, External: z.Visibility == "external", Signed: z.DNSSEC == "required"})
+	}
+	return served, nil
+}
+
+func (srv *server) startNames(ctx context.Context) error {
+	names, err := nameserver.Start(ctx, nameserver.Options{
+		Dir:      srv.embedded(),
+		KeyDir:   srv.settings.path("dnssec"),
+		Internal: srv.settings.dns,
+		External: srv.settings.dnsExternal,
+		Zones:    srv.servedZones,
+	})
+	if err != nil {
+		return fmt.Errorf("%w (choose other addresses with --dns and --dns-external)", err)
+	}
+	srv.names = names
+	srv.onClose(func(context.Context) error { return names.Stop() })
+	return nil
+}
+
+// provider returns the provider of a zone as slipway.yaml in t names it.
+func (srv *server) provider(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error) {
+	settings, err := t.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name := settings.Zones[z].Provider
+	p, ok := settings.Providers[name]
+	if !ok {
+		return nil, fmt.Errorf("zone %s: provider %q is not in slipway.yaml", z, name)
+	}
+	if p.Type != "zonefile" {
+		return nil, fmt.Errorf("zone %s: provider %q has type %q; this version knows: zonefile", z, name, p.Type)
+	}
+	return zonefile.New(zonefile.Options{
+		Name:       name,
+		Dir:        srv.embedded(),
+		DefaultTTL: 3600,
+		Applied:    srv.names.Reload,
+	})
+}
+
+func (srv *server) openPeople(ctx context.Context) (err error) {
+	directory := func(ctx context.Context, id string) ([]string, bool, bool, error) {
+		_, settings, err := srv.main(ctx)
+		if err != nil {
+			return nil, false, false, err
+		}
+		return settings.GroupsOf(id), settings.ThirdParty(id), slices.Contains(settings.Administrators, id), nil
+	}
+	srv.people, err = identity.New(ctx, srv.record, directory, time.Now)
+	return err
+}
+
+func (srv *server) startChanges(ctx context.Context) (err error) {
+	srv.changes, err = flow.Start(ctx, flow.Options{
+		DataDir:   srv.settings.path("workflows"),
+		Temporal:  srv.settings.temporal,
+		Namespace: srv.settings.namespace,
+		Repo:      srv.zones,
+		Log:       srv.record,
+		Engine:    check.NewEngine(),
+		Identity:  srv.people,
+		Signer:    srv.commits,
+		Provider:  srv.provider,
+		Merged:    srv.names.Refresh,
+		Verify: func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error {
+			_, err := nameserver.Verify(ctx, srv.names.Internal(), sets, gone)
+			return err
+		},
+		Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	srv.onClose(srv.changes.Stop)
+	return nil
+}
+
+// serveFirstZones applies every zone that is on main and was never served: those
+// of the starter kit, or of a repository that was taken over. Later zones come by changes.
+func (srv *server) serveFirstZones(ctx context.Context) error {
+	tree, settings, err := srv.main(ctx)
+	if err != nil {
+		return err
+	}
+	for z := range settings.Zones {
+		p, err := srv.provider(ctx, tree, z)
+		if err != nil {
+			return err
+		}
+		live, err := p.Read(ctx, z)
+		if err != nil {
+			return err
+		}
+		if live.Exists {
+			continue
+		}
+		if err := srv.changes.Adopt(ctx, tree, z, p, live); err != nil {
+			return err
+		}
+	}
+	return srv.names.Refresh(ctx)
+}
+
+func (srv *server) startWeb(ctx context.Context) error {
+	git, err := srv.zones.Host(repo.HostOptions{
+		Authenticate: srv.gitPerson,
+		Receive:      srv.receivePush,
+	})
+	if err != nil {
+		return err
+	}
+	handler, err := portal.New(portal.Options{
+		Service:        srv.changes,
+		Identity:       srv.people,
+		Record:         srv.record,
+		Git:            git,
+		AllowedSigners: repo.AllowedSigners(systemPerson, srv.commits.PublicKey()),
+		BaseURL:        srv.settings.baseURL,
+		DNS:            srv.names.Internal(),
+		Logger:         srv.log,
+		Now:            time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	srv.web = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(srv.log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	go func() {
+		if err := srv.web.Serve(srv.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			srv.log.Error("portal stopped", "error", err)
+		}
+	}()
+	srv.onClose(srv.web.Shutdown)
+	return nil
+}

@@ -134,9 +134,9 @@ func (b *ballot) refusal(v Vote, at time.Time) *Refusal {
 	}
 	if b.involved[person(v.Person)] {
 		if v.Decision == Reject {
-			return refuse(SelfApproval, "You asked for this change or wrote a part of it, so somebody else must decide on it. To stop it, cancel it instead.")
+			return refuse(SelfApproval, "This is your own change: you asked for it or wrote a part of it, so somebody else must decide on it. To stop it, cancel it instead.")
 		}
-		return refuse(SelfApproval, "You asked for this change or wrote a part of it, so somebody else must approve it. Ask %s.", b.whom())
+		return refuse(SelfApproval, "This is your own change: you asked for it or wrote a part of it, so somebody else must approve it. Ask %s.", b.whom())
 	}
 	if !b.member(v) {
 		return refuse(NotAMember, "This change is decided by %s, and you are in none of these groups. Ask one of their members, or ask an administrator to add you to a group.", b.whom())

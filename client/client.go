@@ -30,47 +30,51 @@ const (
 	longestPause    = 10 * time.Second
 )
 
-// Options say whom to speak to, and as whom.
-type Options struct {
-	Server    string // "https://slipway.finmicro.example"; plain http only to this machine
-	Token     string // personal token, "slip_…"; empty for what is public
-	PlainHTTP bool   // allow http:// to other machines, where something else protects the connection
-	UserAgent string
-
-	Transport http.RoundTripper // nil: http.DefaultTransport
-	// Pause waits between attempts. nil: by the clock.
-	Pause func(ctx context.Context, d time.Duration) error
-}
-
 // Client asks one server. Safe for concurrent use.
 type Client struct {
 	base      *url.URL
 	token     string
 	userAgent string
+	plain     bool
 	http      *http.Client
 	pause     func(ctx context.Context, d time.Duration) error
 }
 
-// New checks the options and returns a client. It makes no request.
-func New(o Options) (*Client, error) {
-	base, err := parseServer(o.Server, o.PlainHTTP)
-	if err != nil {
-		return nil, err
-	}
-	if strings.ContainsAny(o.Token, "\r\n \t") {
-		return nil, &Error{Code: Invalid, Message: "The token has spaces or line breaks in it.", Help: "Sign in again with slipway login, and paste the token alone."}
-	}
-	c := &Client{base: base, token: o.Token, userAgent: o.UserAgent, pause: o.Pause}
-	if c.userAgent == "" {
-		c.userAgent = "slipway"
-	}
-	if c.pause == nil {
-		c.pause = pauseByClock
-	}
+// Option changes a default of a client.
+type Option func(*Client)
+
+// PlainHTTP allows http:// to other machines, for where something else protects the connection.
+func PlainHTTP(allow bool) Option { return func(c *Client) { c.plain = allow } }
+
+// UserAgent names the program to the server.
+func UserAgent(name string) Option { return func(c *Client) { c.userAgent = name } }
+
+// Transport carries the requests in place of http.DefaultTransport.
+func Transport(t http.RoundTripper) Option { return func(c *Client) { c.http.Transport = t } }
+
+// Pause waits between attempts in place of the clock.
+func Pause(wait func(ctx context.Context, d time.Duration) error) Option {
+	return func(c *Client) { c.pause = wait }
+}
+
+// New returns a client of the server ("https://slipway.finmicro.example"; plain http only
+// to this machine) that speaks for the owner of a personal token ("slip_…"; empty for what
+// is public). It makes no request.
+func New(server, token string, options ...Option) (*Client, error) {
+	c := &Client{token: token, userAgent: "slipway", pause: pauseByClock}
 	c.http = &http.Client{
-		Transport: o.Transport,
 		// A redirect would move the token, or turn a POST into a GET, without anybody noticing.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	for _, o := range options {
+		o(c)
+	}
+	var err error
+	if c.base, err = parseServer(server, c.plain); err != nil {
+		return nil, err
+	}
+	if strings.ContainsAny(token, "\r\n \t") {
+		return nil, &Error{Code: Invalid, Message: "The token has spaces or line breaks in it.", Help: "Sign in again with slipway login, and paste the token alone."}
 	}
 	return c, nil
 }

@@ -26,10 +26,10 @@ func server(t *testing.T, handle http.HandlerFunc) (*Client, *[]time.Duration) {
 	s := httptest.NewServer(handle)
 	t.Cleanup(s.Close)
 	var pauses []time.Duration
-	c, err := New(Options{Server: s.URL + "/", Token: token, Pause: func(ctx context.Context, d time.Duration) error {
+	c, err := New(s.URL+"/", token, UserAgent("slipway/test"), Transport(s.Client().Transport), Pause(func(ctx context.Context, d time.Duration) error {
 		pauses = append(pauses, d)
 		return ctx.Err()
-	}})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestGone(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	url := s.URL
 	s.Close()
-	c, err := New(Options{Server: url, Pause: func(context.Context, time.Duration) error { return nil }})
+	c, err := New(url, "", Pause(func(context.Context, time.Duration) error { return nil }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func TestServerAddress(t *testing.T) {
 		{"https://slipway.finmicro.example?x=1", false, "no user name"},
 		{"https://%zz", false, "not a server's address"},
 	} {
-		_, err := New(Options{Server: c.server, PlainHTTP: c.plain})
+		_, err := New(c.server, token, PlainHTTP(c.plain))
 		switch {
 		case c.says == "" && err != nil:
 			t.Errorf("%s: %v", c.server, err)
@@ -282,7 +282,7 @@ func TestServerAddress(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", c.server, err, c.says)
 		}
 	}
-	if _, err := New(Options{Server: "https://a.example", Token: "slip_a\r\nX: y"}); !Is(err, Invalid) || strings.Contains(err.Error(), "slip_a") {
+	if _, err := New("https://a.example", "slip_a\r\nX: y"); !Is(err, Invalid) || strings.Contains(err.Error(), "slip_a") {
 		t.Errorf("a token with a line break: %v", err)
 	}
 }

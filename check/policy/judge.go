@@ -1,0 +1,273 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"slipway/check/finding"
+	"slipway/zone"
+)
+
+// Judge asks every deny, warn and violation rule, once for each zone that the
+// change touches, or once without a zone when it touches none.
+func (p *Policies) Judge(ctx context.Context, in Input, asOf time.Time) ([]finding.Finding, error) {
+	doc, err := in.value()
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Zones) == 0 {
+		return p.ask(ctx, doc, in, Zone{}, asOf)
+	}
+	var all []finding.Finding
+	for _, z := range in.Zones {
+		one, err := about(doc, z)
+		if err != nil {
+			return nil, err
+		}
+		found, err := p.ask(ctx, one, in, z, asOf)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func (p *Policies) ask(ctx context.Context, doc ast.Object, in Input, z Zone, asOf time.Time) ([]finding.Finding, error) {
+	var all []finding.Finding
+	for _, r := range p.rules {
+		answer, ok, err := eval(ctx, r.query, doc, asOf)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			what := fmt.Sprintf("the policy %s/%s could not be asked", r.pkg, r.name)
+			if z.Name != "" {
+				what += " about zone " + string(z.Name)
+			}
+			return nil, &zone.Error{
+				Place: r.place,
+				What:  fmt.Sprintf("%s: %v", what, err),
+				Help:  "correct the policy, or make it look at less",
+			}
+		}
+		if !ok {
+			continue
+		}
+		found, err := r.findings(answer)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			locate(&f, in.Change.Edits, z.Name)
+			all = append(all, f)
+		}
+	}
+	return all, nil
+}
+
+// findings reads a rule's answer as Conftest does: each element is a string, or
+// an object with msg. An answer in any other form is an error, since passing
+// over it would let pass what the rule meant to deny.
+func (r rule) findings(answer any) ([]finding.Finding, error) {
+	var elements []any
+	switch a := answer.(type) {
+	case []any: // a set comes out as a sorted list
+		elements = a
+	case string:
+		elements = []any{a}
+	case bool: // deny := true, without a word of explanation
+		if a {
+			elements = []any{"the policy " + r.pkg + " refuses this change, and does not say why"}
+		}
+	case map[string]any: // deny[msg] := …, or one object
+		if _, ok := a["msg"]; ok {
+			elements = []any{a}
+			break
+		}
+		for _, k := range sortedKeys(a) {
+			elements = append(elements, a[k])
+		}
+	default:
+		return nil, r.malformed(answer)
+	}
+	found := make([]finding.Finding, 0, len(elements))
+	for _, e := range elements {
+		f := finding.Finding{Rule: r.pkg + "/" + r.name, Severity: r.severity, Help: r.help, Controls: slices.Clone(r.controls)}
+		switch e := e.(type) {
+		case string:
+			f.Message = e
+		case map[string]any:
+			msg, ok := e["msg"].(string)
+			if !ok {
+				return nil, r.malformed(e)
+			}
+			f.Message = msg
+			override(&f, r.pkg, e)
+		default:
+			return nil, r.malformed(e)
+		}
+		found = append(found, f)
+	}
+	return found, nil
+}
+
+// override takes what an object says beside msg.
+func override(f *finding.Finding, pkg string, e map[string]any) {
+	if s, ok := e["rule"].(string); ok && s != "" {
+		f.Rule = pkg + "/" + strings.TrimPrefix(s, pkg+"/")
+	}
+	if s, ok := e["help"].(string); ok {
+		f.Help = s
+	}
+	if s, ok := e["record"].(string); ok {
+		f.Record = s
+	}
+	if s, ok := e["path"].(string); ok {
+		f.Path = s
+	}
+	if n, ok := number(e["line"]); ok && n >= 0 && n <= math.MaxInt32 {
+		f.Line = int(n)
+	}
+	if list, ok := e["controls"].([]any); ok {
+		f.Controls = texts(list)
+	}
+}
+
+func (r rule) malformed(answer any) error {
+	return &zone.Error{
+		Place: r.place,
+		What:  fmt.Sprintf("the policy %s/%s answered %s, which is neither a text nor an object with msg", r.pkg, r.name, brief(answer)),
+		Help:  `write: deny contains "what is wrong" if { … }`,
+	}
+}
+
+// locate gives a finding the place of the record set that it names, or else of
+// the first edit in the zone.
+func locate(f *finding.Finding, edits []Edit, z zone.Name) {
+	if f.Path != "" {
+		return
+	}
+	for _, e := range edits {
+		if z != "" && e.Zone != z {
+			continue
+		}
+		if f.Record == "" || f.Record == finding.Record(zone.Key{Name: e.Name, Type: e.Type}) {
+			f.Path, f.Line = e.Place.Path, e.Place.Line
+			return
+		}
+	}
+}
+
+// Decision is what the tier package decides. The zero value is no decision.
+type Decision struct {
+	Tier      string
+	Reasons   []string
+	Score     int
+	Weights   map[string]int // by signal name, 0..100
+	Approvals []Approval
+}
+
+// Approval names an approval rule that applies, and why.
+type Approval struct {
+	Rule string
+	Why  []string
+}
+
+// Decide asks the tier package. Parts that are missing or of another form stay
+// empty: the caller takes what is undecided for the strictest.
+func (p *Policies) Decide(ctx context.Context, in Input, asOf time.Time) (Decision, error) {
+	doc, err := in.value()
+	if err != nil {
+		return Decision{}, err
+	}
+	answer, ok, err := eval(ctx, p.tier, doc, asOf)
+	if err != nil {
+		if ctx.Err() != nil {
+			return Decision{}, ctx.Err()
+		}
+		return Decision{}, &zone.Error{
+			Place: p.tierPlace,
+			What:  fmt.Sprintf("the policy %s could not decide: %v", TierPackage, err),
+			Help:  "correct the policy, or make it look at less",
+		}
+	}
+	var d Decision
+	a, _ := answer.(map[string]any)
+	if !ok || a == nil {
+		return d, nil
+	}
+	d.Tier, _ = a["tier"].(string)
+	d.Reasons = sentences(a["reasons"])
+	if n, ok := number(a["score"]); ok {
+		d.Score = percent(n)
+	}
+	if weights, ok := a["weights"].(map[string]any); ok {
+		d.Weights = make(map[string]int, len(weights))
+		for name, w := range weights {
+			if n, ok := number(w); ok {
+				d.Weights[name] = percent(n)
+			}
+		}
+	}
+	approvals, _ := a["approvals"].([]any)
+	for _, e := range approvals {
+		o, _ := e.(map[string]any)
+		name, _ := o["rule"].(string)
+		d.Approvals = append(d.Approvals, Approval{Rule: name, Why: sentences(o["why"])})
+	}
+	slices.SortFunc(d.Approvals, func(a, b Approval) int { return strings.Compare(a.Rule, b.Rule) })
+	return d, nil
+}
+
+// sentences reads a text, or a list or set of texts; sorted, without repeats.
+func sentences(x any) []string {
+	var out []string
+	switch x := x.(type) {
+	case string:
+		out = []string{x}
+	case []any:
+		out = texts(x)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func texts(list []any) []string {
+	out := []string{}
+	for _, e := range list {
+		if s, ok := e.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func number(x any) (float64, bool) {
+	n, ok := x.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	f, err := n.Float64()
+	return f, err == nil
+}
+
+func percent(f float64) int { return int(math.Round(min(100, max(0, f)))) }
+
+func brief(x any) string {
+	s, err := json.Marshal(x)
+	if err != nil {
+		return fmt.Sprintf("a %T", x)
+	}
+	if len(s) > 80 {
+		return string(s[:80]) + "…"
+	}
+	return string(s)
+}

@@ -76,7 +76,10 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	s := fmt.Sprintf("%s: %s", e.Place, e.What)
+	s := e.What
+	if e.Place.Path != "" {
+		s = fmt.Sprintf("%s: %s", e.Place, e.What)
+	}
 	if e.Help != "" {
 		s += " (" + e.Help + ")"
 	}

@@ -1,0 +1,121 @@
+package zone
+
+import "slices"
+
+// Diff compares two lists of record sets of one zone. The edits are sorted by
+// name, then type.
+func Diff(zone Name, base, head []RRSet) []Edit {
+	base, head = slices.Clone(base), slices.Clone(head)
+	sortSets(base)
+	sortSets(head)
+	var edits []Edit
+	for len(base) > 0 || len(head) > 0 {
+		c := 0
+		switch {
+		case len(base) == 0:
+			c = 1
+		case len(head) == 0:
+			c = -1
+		default:
+			c = base[0].Key().compare(head[0].Key())
+		}
+		switch {
+		case c < 0:
+			b := base[0]
+			edits = append(edits, Edit{Op: Delete, Zone: zone, Name: b.Name, Type: b.Type, Before: &b, Place: b.Place})
+			base = base[1:]
+		case c > 0:
+			h := head[0]
+			edits = append(edits, Edit{Op: Create, Zone: zone, Name: h.Name, Type: h.Type, After: &h, Place: h.Place})
+			head = head[1:]
+		default:
+			if b, h := base[0], head[0]; !b.Equal(h) {
+				edits = append(edits, Edit{Op: Update, Zone: zone, Name: h.Name, Type: h.Type, Before: &b, After: &h, Place: h.Place})
+			}
+			base, head = base[1:], head[1:]
+		}
+	}
+	return edits
+}
+
+// DiffFiles compares two versions of one zone's file and parses only the blocks
+// that differ. Either may be nil.
+func DiffFiles(base, head *File) ([]Edit, error) {
+	zone := Name(".")
+	for _, f := range []*File{base, head} {
+		if f != nil {
+			zone = f.zone
+		}
+	}
+	before, after, err := differing(base, head)
+	if err != nil {
+		return nil, err
+	}
+	return Diff(zone, before, after), nil
+}
+
+// differing returns the record sets of the names whose source differs.
+func differing(base, head *File) (before, after []RRSet, err error) {
+	if base == nil || head == nil || base.isWhole || head.isWhole || base.zone != head.zone {
+		return both(base, head)
+	}
+	old, now := changed(base, head), changed(head, base)
+	if before, err = base.readBlocks(old); err != nil {
+		return both(base, head)
+	}
+	if after, err = head.readBlocks(now); err != nil {
+		return both(base, head)
+	}
+	return before, after, nil
+}
+
+// both reads the two files whole, which also finds the fault that a block has
+// to show in its place.
+func both(base, head *File) (before, after []RRSet, err error) {
+	if base != nil {
+		if before, err = base.RRSets(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if head != nil {
+		after, err = head.RRSets()
+	}
+	return before, after, err
+}
+
+// changed lists the blocks of f that o has not, or has with another text.
+func changed(f, o *File) []*block {
+	from := 0
+	for from < len(f.list) && from < len(o.list) && f.list[from].text == o.list[from].text {
+		from++
+	}
+	to := len(f.list)
+	for to > from && len(o.list)-(len(f.list)-to) > from && f.list[to-1].text == o.list[len(o.list)-(len(f.list)-to)-1].text {
+		to--
+	}
+	var out []*block
+	for _, b := range f.list[from:to] {
+		// Only a handful is left, unless the order changed.
+		name, err := f.nameOf(b.key, b.line)
+		if err != nil {
+			out = append(out, b)
+			continue
+		}
+		if twin := o.blockOf(name); twin == nil || twin.text != b.text {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+func (f *File) readBlocks(blocks []*block) ([]RRSet, error) {
+	var sets []RRSet
+	for _, b := range blocks {
+		got, err := f.readBlock(b)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, got...)
+	}
+	return sets, nil
+}

@@ -1,0 +1,232 @@
+package zone
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// split cuts the source at its top-level keys. It returns why it cannot, when a
+// line is there whose meaning only a YAML parser can tell; every line of what
+// it does cut lies in exactly one block, which is parsed on its own later, so
+// that nothing can hide between two of them.
+func (f *File) split(src string) (why string, err error) {
+	// YAML 1.1 breaks lines at these too, which would let a key hide in a line.
+	for _, brk := range []string{"\u0085", "\u2028", "\u2029"} {
+		if strings.Contains(src, brk) {
+			return "it has a Unicode line separator in it", nil
+		}
+	}
+	if cr := strings.IndexByte(src, '\r'); cr >= 0 {
+		if strings.Count(src, "\r") != strings.Count(src, "\r\n") {
+			return "it has a carriage return in the middle of a line", nil
+		}
+		f.crlf = true
+	}
+	if emptyMapping(src) {
+		f.head, f.at = src, map[string]*block{}
+		return "", nil
+	}
+	guess := strings.Count(src, "\n") / 4
+	f.at = make(map[string]*block, guess)
+	slab := make([]block, 0, guess)
+
+	var open bool // a block is open
+	var start, line, began int
+	var key string
+	document := false // "---" was seen
+	anchored := false // an anchor may have been seen
+	flush := func(end int) error {
+		if !open {
+			f.head = src[:end]
+			return nil
+		}
+		if len(slab) == cap(slab) {
+			slab = make([]block, 0, 256)
+		}
+		slab = append(slab, block{text: src[start:end], line: began, key: key})
+		b := &slab[len(slab)-1]
+		f.list = append(f.list, b)
+		return f.index(b)
+	}
+	for pos := 0; pos < len(src); {
+		line++
+		end := strings.IndexByte(src[pos:], '\n')
+		next := len(src)
+		if end < 0 {
+			end = len(src)
+		} else {
+			end += pos
+			next = end + 1
+		}
+		if end-pos > maxLine {
+			return "", f.fault(line, fmt.Sprintf("the line is %d bytes long; %d are allowed", end-pos, maxLine), "shorten it")
+		}
+		text := strings.TrimSuffix(src[pos:end], "\r")
+		anchored = anchored || anchorLike(text)
+		if line == 1 {
+			text = strings.TrimPrefix(text, bom)
+		}
+		switch {
+		case text == "", text[0] == '#':
+		case text[0] == ' ':
+			if !open && strings.TrimLeft(text, " ") != "" && !comment(text) {
+				return "its first key is indented", nil
+			}
+		case text == "-", strings.HasPrefix(text, "- "):
+			if !open {
+				return "it is a list and not a mapping", nil
+			}
+		case strings.HasPrefix(text, "---") && !open && !document && (len(text) == 3 || comment(text[3:])):
+			document = true
+		default:
+			k, ok := keyOf(text)
+			if !ok {
+				return "a line starts with something other than a plain key", nil
+			}
+			if err := flush(pos); err != nil {
+				return "", err
+			}
+			open, start, began, key = true, pos, line, k
+		}
+		pos = next
+	}
+	if err := flush(len(src)); err != nil {
+		return "", err
+	}
+	if anchored && f.hasAnchors() {
+		return "it uses YAML anchors, so that one name's lines can mean something under another name", nil
+	}
+	return "", nil
+}
+
+// emptyMapping says whether the source is a zone without records as octoDNS dumps it.
+func emptyMapping(src string) bool {
+	if len(src) > 4096 {
+		return false
+	}
+	var words []string
+	for l := range strings.Lines(src) {
+		if l = strings.TrimRight(l, "\r\n"); !blankOrComment(l) {
+			words = append(words, strings.Fields(l)...)
+		}
+	}
+	s := strings.Join(words, " ")
+	return s == "{}" || s == "--- {}"
+}
+
+// anchorLike says whether a line may define an anchor.
+func anchorLike(line string) bool {
+	for i := strings.IndexByte(line, '&'); i >= 0; {
+		if i == 0 || strings.IndexByte(" ,[{", line[i-1]) >= 0 {
+			return true
+		}
+		j := strings.IndexByte(line[i+1:], '&')
+		if j < 0 {
+			return false
+		}
+		i += 1 + j
+	}
+	return false
+}
+
+// hasAnchors parses the blocks that may define an anchor.
+func (f *File) hasAnchors() bool {
+	for _, b := range f.list {
+		for l := range strings.Lines(b.text) {
+			if !anchorLike(l) {
+				continue
+			}
+			if body, err := f.body(b); err != nil || anchors(body) {
+				return true
+			}
+			break
+		}
+	}
+	return false
+}
+
+func anchors(n *yaml.Node) bool {
+	if n.Anchor != "" || n.Kind == yaml.AliasNode {
+		return true
+	}
+	return slices.ContainsFunc(n.Content, anchors)
+}
+
+// index notes where a name's block is.
+func (f *File) index(b *block) error {
+	rel := b.key
+	if !plainName(rel) || rel[len(rel)-1] == '.' || len(rel)+len(f.zone) > maxWire-2 {
+		name, err := f.nameOf(b.key, b.line)
+		if err != nil {
+			return err
+		}
+		rel = name.Relative(f.zone)
+	}
+	if f.at[rel] != nil {
+		return f.twice(f.zone.below(rel), b.line)
+	}
+	f.at[rel] = b
+	return nil
+}
+
+func comment(s string) bool {
+	t := strings.TrimLeft(s, " ")
+	return t != "" && t[0] == '#' && (len(t) < len(s) || s == t)
+}
+
+func blankOrComment(s string) bool { return strings.TrimLeft(s, " ") == "" || comment(s) }
+
+// keyOf reads the key that a line opens with: plain or quoted, followed by a
+// colon. It is deliberately narrower than YAML.
+func keyOf(line string) (string, bool) {
+	if line[0] == '\'' || line[0] == '"' {
+		end := closing(line)
+		if end < 0 {
+			return "", false
+		}
+		rest := strings.TrimLeft(line[end+1:], " ")
+		if rest == "" || rest[0] != ':' || len(rest) > 1 && rest[1] != ' ' {
+			return "", false
+		}
+		var key string
+		if err := yaml.Unmarshal([]byte(line[:end+1]), &key); err != nil {
+			return "", false
+		}
+		return key, true
+	}
+	if strings.IndexByte("?:,[]{}#&*!|>%@`-", line[0]) >= 0 && (strings.IndexByte("?:-", line[0]) < 0 || len(line) < 2 || line[1] == ' ') {
+		return "", false
+	}
+	if strings.HasPrefix(line, "---") || strings.HasPrefix(line, "...") {
+		return "", false
+	}
+	for i := 0; i < len(line); i++ {
+		switch {
+		case line[i] == '\t' || line[i] == ' ' && i+1 < len(line) && line[i+1] == '#':
+			return "", false
+		case line[i] == ':' && (i+1 == len(line) || line[i+1] == ' '):
+			key := strings.TrimRight(line[:i], " ")
+			return key, key != "<<"
+		}
+	}
+	return "", false
+}
+
+// closing finds the end of the quoted text that a line opens with.
+func closing(line string) int {
+	q := line[0]
+	for i := 1; i < len(line); i++ {
+		switch {
+		case line[i] == '\\' && q == '"':
+			i++
+		case line[i] == q && q == '\'' && i+1 < len(line) && line[i+1] == q:
+			i++
+		case line[i] == q:
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,71 @@
+package zone
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// realZones returns the real octoDNS files that lie beside the checkout.
+func realZones(t testing.TB) []*File {
+	t.Helper()
+	paths, err := filepath.Glob("../../shared/data/octodns-zones/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []*File
+	for _, p := range paths {
+		if filepath.Base(p) == "octodns.yaml" { // octoDNS's own settings
+			continue
+		}
+		src, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := ParseName(strings.TrimSuffix(filepath.Base(p), ".yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := ParseYAML(name, filepath.Base(p), src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	if len(files) == 0 {
+		t.Skip("the real zones (shared/data/octodns-zones beside the checkout) are not there")
+	}
+	return files
+}
+
+func TestRealZonesAreReadWithoutLoss(t *testing.T) {
+	sets, odd := 0, 0
+	for _, f := range realZones(t) {
+		src, _ := os.ReadFile("../../shared/data/octodns-zones/" + f.Path())
+		if !bytes.Equal(f.Bytes(), src) {
+			t.Errorf("%s: Bytes differ from the source", f.Path())
+		}
+		if f.isWhole {
+			t.Errorf("%s: not cut: %s", f.Path(), f.uncut)
+		}
+		got, err := f.RRSets()
+		if err != nil {
+			t.Error(err)
+		}
+		// In these files a list item and a mapping's own keys stand at two spaces.
+		if want := len(regexp.MustCompile(`(?m)^  (- |type:)`).FindAll(src, -1)); len(got) != want {
+			t.Errorf("%s: %d record sets, its lines say %d", f.Path(), len(got), want)
+		}
+		sets += len(got)
+		for _, r := range got {
+			if err := r.Validate(); err != nil {
+				odd++
+				t.Logf("%v", err)
+			}
+		}
+	}
+	t.Logf("%d record sets, %d not valid", sets, odd)
+}

@@ -1,11 +1,18 @@
 // Package audit owns the record: signed events in a log that cannot be
 // rewritten (Tessera, C2SP tlog-tiles), documents beside it by digest, an index
-// rebuilt from both, and offline verification. Read event.go, log.go, verify.go.
+// that is rebuilt from the log alone, and offline verification. It never decides
+// what an event means for a change: package lifecycle folds events into states.
+// Read event.go first, then log.go for writing and verify.go for checking.
 package audit
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Event is one signed entry. JSON names are a published interface: more may be added, none renamed.
@@ -71,3 +78,66 @@ const (
 	RefusePush       Action = "refuse-push"
 	RefuseVote       Action = "refuse-vote"
 )
+
+// MaxEvent bounds an event's canonical form. C2SP tlog-tiles gives an entry's length
+// 16 bits.
+const MaxEvent = 1<<16 - 1
+
+const maxField = 1024 // bytes of one name, identity or key
+
+// A digest names a document by its content: "sha256:" and 64 hex digits.
+var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// Validate says what is wrong with an event that a caller wants to append. The
+// fields that Append sets are not looked at.
+func (e *Event) Validate() error {
+	if _, known := actions[e.Action]; !known {
+		return fmt.Errorf("the action %q is not one of those in the table of actions", e.Action)
+	}
+	if e.Actor.ID == "" || e.Actor.Role == "" {
+		return errors.New("an event names who did it (actor.id) and in which role (actor.role)")
+	}
+	fields := map[string]string{
+		"actor.id": e.Actor.ID, "actor.role": e.Actor.Role, "change": e.Change, "once": e.Once, "git_commit": e.GitCommit,
+		"resource.zone": e.Resource.Zone, "resource.record": e.Resource.Record, "resource.type": e.Resource.Type,
+		"resource.app": e.Resource.App, "resource.name": e.Resource.Name,
+	}
+	for i, approver := range e.ApprovalChain {
+		fields[fmt.Sprintf("approval_chain[%d]", i)] = approver
+	}
+	for name, digest := range e.ArtifactRefs {
+		fields["artifact_refs name"] = name
+		if !digestForm.MatchString(digest) {
+			return fmt.Errorf("artifact_refs: %q is %q, which is not a digest of the form sha256:<64 hex digits>", name, digest)
+		}
+	}
+	for name, value := range fields {
+		if len(value) > maxField {
+			return fmt.Errorf("%s has %d bytes, and at most %d are allowed", name, len(value), maxField)
+		}
+		if !utf8.ValidString(value) {
+			return fmt.Errorf("%s is not valid UTF-8", name)
+		}
+	}
+	if len(e.Details) > 0 && !strings.HasPrefix(strings.TrimSpace(string(e.Details)), "{") {
+		return errors.New("details must be a JSON object")
+	}
+	return nil
+}
+
+// normalise gives an event the one form that it is signed in: names that are always
+// there are there, and the time is UTC in milliseconds.
+func (e *Event) normalise() {
+	if e.ApprovalChain == nil {
+		e.ApprovalChain = []string{}
+	}
+	if e.ArtifactRefs == nil {
+		e.ArtifactRefs = map[string]string{}
+	}
+	e.Timestamp = e.Timestamp.UTC().Truncate(time.Millisecond)
+}
+
+// ends says whether nothing more is expected of a change after this action.
+func (a Action) ends() bool {
+	return a == GoLive || a == RejectChange || a == CancelChange || a == ExpireChange
+}

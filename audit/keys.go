@@ -1,0 +1,102 @@
+package audit
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/mod/sumdb/note"
+
+	"slipway/key"
+)
+
+// Keys is what a verifier must trust, and nothing else: the log's verifier key and the
+// event keys. It has to come to the verifier by another way than the log.
+type Keys struct {
+	Origin string                      // the log's name, in every checkpoint
+	Log    string                      // C2SP signed-note verifier key
+	Events map[string]crypto.PublicKey // Ed25519, by RFC 7638 thumbprint
+}
+
+const maxKeys = 1 << 20 // bytes of a keys file
+
+type keysForm struct {
+	Origin string             `json:"origin"`
+	Log    string             `json:"log"`
+	Events jose.JSONWebKeySet `json:"events"` // RFC 7517 section 5
+}
+
+// ReadKeys reads the JSON form that Write makes.
+func ReadKeys(r io.Reader) (Keys, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, maxKeys+1))
+	if err != nil {
+		return Keys{}, fmt.Errorf("keys: %w", err)
+	}
+	if len(raw) > maxKeys {
+		return Keys{}, errors.New("keys: the file is larger than any keys file")
+	}
+	var form keysForm
+	if err := json.Unmarshal(raw, &form); err != nil {
+		return Keys{}, fmt.Errorf("keys: %w", err)
+	}
+	k := Keys{Origin: form.Origin, Log: form.Log, Events: map[string]crypto.PublicKey{}}
+	for i, jwk := range form.Events.Keys {
+		pub, ok := jwk.Key.(ed25519.PublicKey)
+		if !ok || len(pub) != ed25519.PublicKeySize {
+			return Keys{}, fmt.Errorf("keys: event key %d is not an Ed25519 public key", i+1)
+		}
+		k.Events[key.Thumbprint(pub)] = pub
+	}
+	return k, k.validate()
+}
+
+func (k Keys) validate() error {
+	verifier, err := note.NewVerifier(k.Log)
+	switch {
+	case err != nil:
+		return fmt.Errorf("keys: the log's key: %w", err)
+	case verifier.Name() != k.Origin:
+		return fmt.Errorf("keys: the log's key is for %q, but the origin is %q", verifier.Name(), k.Origin)
+	case len(k.Events) == 0:
+		return errors.New("keys: no event key is given, so no event could be verified")
+	}
+	return nil
+}
+
+func (k Keys) form() (keysForm, error) {
+	form := keysForm{Origin: k.Origin, Log: k.Log, Events: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}}
+	for _, id := range slices.Sorted(maps.Keys(k.Events)) {
+		pub, ok := k.Events[id].(ed25519.PublicKey)
+		if !ok || key.Thumbprint(pub) != id {
+			return form, fmt.Errorf("keys: %q is not the thumbprint of an Ed25519 key", id)
+		}
+		form.Events.Keys = append(form.Events.Keys, jose.JSONWebKey{Key: pub, KeyID: id, Algorithm: string(jose.EdDSA), Use: "sig"})
+	}
+	return form, nil
+}
+
+// Write writes the keys as JSON, the event keys as a JWK set.
+func (k Keys) Write(w io.Writer) error {
+	form, err := k.form()
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(form)
+}
+
+// MarshalJSON gives the form that Write writes.
+func (k Keys) MarshalJSON() ([]byte, error) {
+	form, err := k.form()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(form)
+}

@@ -1,0 +1,294 @@
+package audit
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/transparency-dev/tessera"
+	"github.com/transparency-dev/tessera/storage/posix"
+
+	"slipway/key"
+)
+
+const (
+	// DefaultBatchMaxAge is how long Tessera waits for company before it writes a
+	// batch. The writer hands over everything that waits at once, so waiting longer
+	// would only add to the time of a lone event.
+	DefaultBatchMaxAge = 500 * time.Microsecond
+	// DefaultBatchMaxSize is the largest number of events made durable together.
+	DefaultBatchMaxSize = 1024
+	// CheckpointInterval is how soon after an event a checkpoint covers it: the
+	// shortest that Tessera's POSIX driver allows.
+	CheckpointInterval = 100 * time.Millisecond
+
+	maxClockSkew = time.Minute // how far the times within a log may run backwards
+)
+
+type Options struct {
+	Dir    string      // log files (tlog-tiles), documents and the index live below it: log/, documents/, index.db
+	Origin string      // checkpoint origin, for example "slipway.finmicro.example/log"
+	Events *key.Signer // signs events
+	Log    *key.Signer // signs checkpoints (C2SP signed-note, Ed25519)
+
+	Now    func() time.Time // default time.Now
+	Random io.Reader        // for event IDs; default crypto/rand.Reader
+	Logger *slog.Logger     // default slog.Default()
+}
+
+func (o *Options) complete() error {
+	if o.Dir == "" || o.Origin == "" || o.Events == nil || o.Log == nil {
+		return errors.New("audit log: a directory, an origin, an event key and a log key are needed")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return nil
+}
+
+// Receipt says where an event lies in the log.
+type Receipt struct {
+	Index uint64 `json:"index"`
+	Event Event  `json:"event"`
+}
+
+// Log is the one writer of an audit log. It is safe for concurrent use.
+type Log struct {
+	o      Options
+	keys   Keys
+	signer jose.Signer
+	docs   *Documents
+	index  *Index
+	lock   *os.File
+
+	appender *tessera.Appender
+	shutdown func(context.Context) error
+	reader   tessera.LogReader
+	stop     context.CancelFunc // ends Tessera's background work
+
+	queue chan *pending   // Append to sequence
+	done  chan struct{}   // closed when the last event was answered
+	ctx   context.Context // of the background work, not of any caller
+
+	gate   sync.RWMutex // read-held while an event is put into queue; held to close it
+	closed bool         // under gate
+
+	claims claims
+
+	indexing sync.Mutex  // held while the index is brought up to the log
+	indexed  uint64      // events in the index, under indexing
+	behind   atomic.Bool // the index lacks events of the log; set under indexing, before any answer about them
+}
+
+// Open opens or creates the log, takes what an interrupted write left behind out of
+// it, and brings the index up to it. When it returns, every event in the log is
+// under a published checkpoint. There is one writer: a second Open of the same
+// directory is refused.
+func Open(ctx context.Context, o Options) (*Log, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	l := &Log{o: o, queue: make(chan *pending, 2*DefaultBatchMaxSize), done: make(chan struct{})}
+	if err := l.open(ctx); err != nil {
+		l.abandon()
+		return nil, fmt.Errorf("audit log %s: %w", o.Dir, err)
+	}
+	go l.sequence()
+	if err := l.introduce(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("audit log %s: %w", o.Dir, err), l.Close(ctx))
+	}
+	return l, nil
+}
+
+func (l *Log) open(ctx context.Context) (err error) {
+	path := filepath.Join(l.o.Dir, logDir)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	if l.lock, err = lockDir(l.o.Dir); err != nil {
+		return err
+	}
+	verifier, err := newNoteVerifier(l.o.Origin, l.o.Log)
+	if err != nil {
+		return err
+	}
+	if l.keys, err = publicKeys(l.o); err != nil {
+		return err
+	}
+	if l.signer, err = newEventSigner(l.o.Events); err != nil {
+		return err
+	}
+	if err := checkOurs(path, l.o.Origin, verifier); err != nil {
+		return err
+	}
+	removed, err := sweep(path)
+	if err != nil {
+		return err
+	}
+	if len(removed) > 0 {
+		l.o.Logger.Info("removed what an interrupted write had left in the audit log; no acknowledged event was in it", "files", removed)
+	}
+	if l.docs, err = openDocuments(l.o.Dir); err != nil {
+		return err
+	}
+	if err := l.openTessera(ctx, path); err != nil {
+		return err
+	}
+	if err := l.openIndex(ctx, path); err != nil {
+		return err
+	}
+	return l.awaitCheckpoint(ctx, path)
+}
+
+func (l *Log) openTessera(ctx context.Context, path string) error {
+	quietKlog(l.o.Logger)
+	driver, err := posix.New(ctx, posix.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	signer, err := newNoteSigner(l.o.Origin, l.o.Log)
+	if err != nil {
+		return err
+	}
+	// Tessera works on after Open's own context has ended.
+	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
+	l.appender, l.shutdown, l.reader, err = tessera.NewAppender(l.ctx, driver, tessera.NewAppendOptions().
+		WithCheckpointSigner(signer).
+		WithCheckpointInterval(CheckpointInterval).
+		WithCheckpointRepublishInterval(0).
+		WithBatching(DefaultBatchMaxSize, DefaultBatchMaxAge))
+	return err
+}
+
+// openIndex opens the index, or makes it from the log when it is missing, of another
+// version or damaged, and brings it up to the log.
+func (l *Log) openIndex(ctx context.Context, path string) error {
+	size, err := l.reader.IntegratedSize(ctx)
+	if err != nil {
+		return err
+	}
+	l.index, err = openIndex(ctx, l.o.Dir)
+	if err == nil {
+		l.indexed, err = l.index.compare(ctx, path, size)
+	}
+	if errors.Is(err, errStale) {
+		if size > 0 {
+			l.o.Logger.Warn("making the index of the audit log anew from the log", "events", size, "reason", err)
+		}
+		if l.index != nil {
+			l.index.close()
+		}
+		l.indexed = 0
+		l.index, err = createIndex(ctx, l.o.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	return l.catchUp(ctx, nil)
+}
+
+// awaitCheckpoint waits until the published checkpoint covers the whole log. It only
+// has to wait when the last writer was killed.
+func (l *Log) awaitCheckpoint(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(CheckpointInterval / 10)
+	defer tick.Stop()
+	for {
+		size, err := publishedSize(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err == nil && size >= l.indexed {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("no checkpoint could be published for %d events that are in the log (see the server's messages for the reason): %w", l.indexed, ctx.Err())
+		}
+	}
+}
+
+// introduce logs the keys that the log is verified with, as the first event of a new
+// log and again whenever they are others.
+func (l *Log) introduce(ctx context.Context) error {
+	details, err := json.Marshal(l.keys)
+	if err != nil {
+		return err
+	}
+	_, err = l.Append(ctx, Event{
+		Actor:    Actor{ID: "slipway", Role: "system"},
+		Action:   StartLog,
+		Resource: Resource{Name: l.o.Origin},
+		Once:     "start-log:" + l.o.Events.ID() + ":" + l.o.Log.ID(),
+		Details:  details,
+	})
+	return err
+}
+
+func publicKeys(o Options) (Keys, error) {
+	vkey, err := verifierKey(o.Origin, o.Log)
+	if err != nil {
+		return Keys{}, err
+	}
+	return Keys{Origin: o.Origin, Log: vkey, Events: map[string]crypto.PublicKey{o.Events.ID(): o.Events.Public()}}, nil
+}
+
+// Documents is the store of what events refer to by digest.
+func (l *Log) Documents() *Documents { return l.docs }
+
+// Index finds events.
+func (l *Log) Index() *Index { return l.index }
+
+// PublicKeys is what others verify this log with.
+func (l *Log) PublicKeys() Keys { return l.keys }
+
+// Close answers the events that were handed in, waits for the checkpoint that covers
+// them and lets go of the directory. Append then fails.
+func (l *Log) Close(ctx context.Context) error {
+	l.gate.Lock()
+	if l.closed {
+		l.gate.Unlock()
+		return nil
+	}
+	l.closed = true
+	close(l.queue)
+	l.gate.Unlock()
+	<-l.done
+	err := l.shutdown(ctx)
+	return errors.Join(err, l.abandon())
+}
+
+// abandon lets go of whatever open has taken.
+func (l *Log) abandon() error {
+	var errs []error
+	if l.stop != nil {
+		l.stop()
+	}
+	if l.index != nil {
+		errs = append(errs, l.index.close())
+	}
+	if l.lock != nil {
+		errs = append(errs, l.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,155 @@
+package audit
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/note"
+
+	"slipway/key"
+)
+
+// newEventSigner makes detached JWS (RFC 7515 appendix F) with EdDSA (RFC 8037),
+// naming the key in the protected header.
+func newEventSigner(k *key.Signer) (jose.Signer, error) {
+	return jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: opaque{k}}, nil)
+}
+
+// opaque lets go-jose sign with a key that it never sees.
+type opaque struct{ k *key.Signer }
+
+func (o opaque) Public() *jose.JSONWebKey {
+	return &jose.JSONWebKey{Key: o.k.Public(), KeyID: o.k.ID(), Algorithm: string(jose.EdDSA)}
+}
+func (o opaque) Algs() []jose.SignatureAlgorithm { return []jose.SignatureAlgorithm{jose.EdDSA} }
+func (o opaque) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
+	return o.k.Sign(payload)
+}
+
+// sign completes an event: its signature, and the bytes that go into the log.
+func sign(signer jose.Signer, e *Event) ([]byte, error) {
+	unsigned := struct {
+		*Event
+		Signature string `json:"signature,omitempty"` // hides the event's own
+	}{Event: e}
+	payload, err := Canonical(unsigned)
+	if err != nil {
+		return nil, err
+	}
+	jws, err := signer.Sign(payload)
+	if err != nil {
+		return nil, err
+	}
+	if e.Signature, err = jws.DetachedCompactSerialize(); err != nil {
+		return nil, err
+	}
+	raw, err := Canonical(e)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > MaxEvent {
+		return nil, fmt.Errorf("the event has %d bytes, and at most %d are allowed: put what is large into a document and refer to it by digest", len(raw), MaxEvent)
+	}
+	return raw, nil
+}
+
+// verifySignature accepts one spelling only: the header that newEventSigner makes
+// for this key, and base64url without spare bits. Nothing in the header is obeyed,
+// so no algorithm can be smuggled in through it.
+func verifySignature(signature string, payload []byte, keyID string, pub ed25519.PublicKey) error {
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"` + keyID + `"}`))
+	encoded, ok := strings.CutPrefix(signature, header+"..")
+	if !ok {
+		return errors.New("the signature is not a detached EdDSA JWS by the event's key_id")
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return errors.New("the signature is not base64url")
+	}
+	input := make([]byte, 0, len(header)+1+base64.RawURLEncoding.EncodedLen(len(payload)))
+	input = append(input, header...)
+	input = append(input, '.')
+	input = base64.RawURLEncoding.AppendEncode(input, payload)
+	if !ed25519.Verify(pub, input, raw) {
+		return errors.New("the signature does not fit the event: one of the two was altered")
+	}
+	return nil
+}
+
+// noteSigner signs checkpoints as C2SP signed-note wants it, with a key that stays
+// where it is.
+type noteSigner struct {
+	name string
+	hash uint32
+	k    *key.Signer
+}
+
+func newNoteSigner(origin string, k *key.Signer) (note.Signer, error) {
+	verifier, err := newNoteVerifier(origin, k)
+	if err != nil {
+		return nil, err
+	}
+	return noteSigner{name: origin, hash: verifier.KeyHash(), k: k}, nil
+}
+
+func newNoteVerifier(origin string, k *key.Signer) (note.Verifier, error) {
+	vkey, err := verifierKey(origin, k)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, fmt.Errorf("the origin %q cannot name a log (it may hold neither spaces nor a plus sign): %w", origin, err)
+	}
+	return verifier, nil
+}
+
+func verifierKey(origin string, k *key.Signer) (string, error) {
+	pub, ok := k.Public().(ed25519.PublicKey)
+	if !ok {
+		return "", fmt.Errorf("%s is not an Ed25519 key", k)
+	}
+	vkey, err := note.NewEd25519VerifierKey(origin, pub)
+	if err != nil {
+		return "", fmt.Errorf("origin %q: %w", origin, err)
+	}
+	return vkey, nil
+}
+
+func (s noteSigner) Name() string                    { return s.name }
+func (s noteSigner) KeyHash() uint32                 { return s.hash }
+func (s noteSigner) Sign(msg []byte) ([]byte, error) { return s.k.Sign(msg) }
+
+// newEventID is a UUID version 7 (RFC 9562 section 5.7): when the event was
+// recorded, in milliseconds, and 74 random bits.
+func newEventID(now time.Time, random io.Reader) (string, error) {
+	var id uuid.UUID
+	if _, err := io.ReadFull(random, id[6:]); err != nil {
+		return "", err
+	}
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
+	copy(id[:6], ms[2:])
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	return id.String(), nil
+}
+
+// parseEventID gives back an event ID's bytes and time. Only the usual spelling of a
+// version 7 UUID is one.
+func parseEventID(s string) (uuid.UUID, time.Time, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || id.String() != s || id.Version() != 7 || id.Variant() != uuid.RFC4122 {
+		return id, time.Time{}, fmt.Errorf("%q is not a UUID version 7", s)
+	}
+	ms := binary.BigEndian.Uint64(append([]byte{0, 0}, id[:6]...))
+	return id, time.UnixMilli(int64(ms)).UTC(), nil
+}

@@ -6,107 +6,204 @@
 package repo
 
 import (
-	"time"
-
-	"slipway/zone"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 )
 
-// Settings is slipway.yaml.
-type Settings struct {
-	Organisation    string      // display name
-	Domain          zone.Name   // the organisation's domain: owner of zones, e-mail domain of its people
-	Brands          []string    // words that only Legal may let out in a public name
-	AllowedExternal []zone.Name // external zone names that may be changed (seed policy); empty: every external zone listed in Zones
-	ZonesDirectory  string      // default "zones"; "." for an octoDNS repository with zones at the root
-	Zones           map[zone.Name]Zone
-	Groups          map[string]Group
-	Approvals       map[string]ApprovalRule // by rule name: yellow, red, new-domain, …
-	Providers       map[string]Provider
-	RestrictedTypes map[string][]string // record type -> groups that may edit it; default MX, TXT, CAA, NS, DS, DNSKEY: platform-ops
-	ThirdParties    []string            // e-mail domains of known third parties; anyone outside Domain counts too
-	Administrators  []string            // may manage accounts; approve nothing by that
-	TTL             TTLBounds
-	Drift           DriftSettings
-	SOA             map[string]string // mname, rname overrides; optional
-	Raw             []byte            // the file as read
-	Path            string
+// Errors that callers branch on.
+var (
+	ErrMoved    = errors.New("main has moved") // Merge: Expect is no longer main
+	ErrConflict = errors.New("the change conflicts with main")
+	ErrNotFound = errors.New("not found")
+)
+
+// Main is the branch that says what DNS should be.
+const Main = "refs/heads/main"
+
+// Repo is one zones repository. Safe for concurrent use.
+type Repo struct {
+	git     git
+	dir     string // what Open was given, made absolute
+	work    string // root of the work tree, "" when bare
+	objects *objects
+	apps    cache[*App] // by path and blob
+
+	mu    sync.Mutex // guards trees and spare
+	trees map[string]*Tree
+	spare []*objects // readers of work trees, to close
+	temps []string   // their directories, to remove
 }
 
-type Zone struct {
-	Visibility string // "internal" | "external"
-	Owner      zone.Name
-	Provider   string
-	DNSSEC     string // "" | "required"
-	Parked     bool
+// Open opens a repository, bare or with a work tree; dir may be a folder inside one.
+func Open(ctx context.Context, dir string) (*Repo, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("open %s: %w: there is no such folder", dir, ErrNotFound)
+	}
+	cmd := git{}.command(ctx, "rev-parse", "--is-bare-repository", "--absolute-git-dir", "--show-toplevel")
+	cmd.Dir = abs
+	var out, errs boundedBuffer
+	out.limit, errs.limit, errs.drop = maxGitErrors, maxGitErrors, true
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	lines := strings.Split(out.String(), "\n")
+	// A bare repository has no top level, which rev-parse says by failing after the first two answers.
+	if err != nil && (lines[0] != "true" || len(lines) < 2) {
+		if strings.Contains(errs.String(), "not a git repository") {
+			return nil, fmt.Errorf("open %s: %w: this is not a Git repository; make one with `git init`, or with `slipway init DIR`", dir, ErrNotFound)
+		}
+		return nil, fmt.Errorf("open %s: %w", dir, failure(ctx, "rev-parse", err, errs.String()))
+	}
+	r := &Repo{git: git{dir: lines[1]}, dir: abs}
+	if lines[0] == "false" && len(lines) > 2 {
+		r.work = lines[2]
+	}
+	r.objects = &objects{git: r.git}
+	return r, nil
 }
 
-type Group struct {
-	Members []string // e-mail addresses, lower case
+// Dir returns the repository's folder, absolute.
+func (r *Repo) Dir() string { return r.dir }
+
+// Close ends the processes that r keeps and removes its temporary files.
+func (r *Repo) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	errs := []error{r.objects.close()}
+	for _, o := range r.spare {
+		errs = append(errs, o.close())
+	}
+	for _, dir := range r.temps {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	r.spare, r.temps = nil, nil
+	return errors.Join(errs...)
 }
 
-type ApprovalRule struct {
-	AnyOf, AllOf []string
-	Count        int           // distinct people; for AnyOf, default 1
-	Expires      time.Duration // default 7 days; "7d", "36h"
-	Ticket       bool          // ticket: required
+// Resolve returns the commit that a revision names, or ErrNotFound.
+func (r *Repo) Resolve(ctx context.Context, rev string) (commit string, err error) {
+	if err := checkRevision(rev); err != nil {
+		return "", err
+	}
+	oid, _, _, err := r.objects.info(ctx, rev+"^{commit}")
+	if err != nil {
+		return "", fmt.Errorf("revision %q: %w", rev, err)
+	}
+	return oid, nil
 }
 
-type Provider struct {
-	Type   string            // "zonefile", …
-	Params map[string]string // everything else, as strings
+// Tree returns the tree of a commit, or of a tree object.
+func (r *Repo) Tree(ctx context.Context, rev string) (*Tree, error) {
+	commit, err := r.Resolve(ctx, rev)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	of := rev
+	if commit != "" {
+		of = commit // rev may be a branch that moves between the two questions
+	}
+	oid, _, _, err := r.objects.info(ctx, of+"^{tree}")
+	if err != nil {
+		return nil, fmt.Errorf("revision %q: %w", rev, err)
+	}
+	key := commit + ":" + oid
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t, ok := r.trees[key]; ok {
+		return t, nil
+	}
+	if r.trees == nil || len(r.trees) >= 64 {
+		r.trees = map[string]*Tree{}
+	}
+	t := &Tree{repo: r, objects: r.objects, commit: commit, root: oid}
+	r.trees[key] = t
+	return t, nil
 }
 
-type TTLBounds struct{ Min, Max int } // seconds
+// EmptyTree returns the tree before the first commit.
+func (r *Repo) EmptyTree() *Tree { return &Tree{repo: r, objects: r.objects} }
 
-type DriftSettings struct{ Interval time.Duration } // default 5 minutes
-
-// App is one micro app: apps/<name>.yaml.
-type App struct {
-	Name        string            `json:"name"` // the file's base name
-	Owner       string            `json:"owner"`
-	Team        string            `json:"team"`
-	Purpose     string            `json:"purpose"`
-	Exposure    string            `json:"exposure"`          // internal | external
-	Data        []string          `json:"data"`              // none | pii | financial | health
-	Expires     string            `json:"expires,omitempty"` // RFC 3339 full-date
-	Hostname    zone.Name         `json:"hostname"`
-	Certificate bool              `json:"certificate"`
-	Upstream    string            `json:"upstream,omitempty"`
-	ThirdParty  string            `json:"third_party,omitempty"` // name of a third party that runs or asked for it
-	Records     []zone.RRSet      `json:"records"`
-	Artifacts   map[string]string `json:"artifacts,omitempty"`
-	Path        string            `json:"path"`
-	Lines       map[string]int    `json:"-"` // line of each top-level key, for findings
+// ChangedPaths returns the files that differ, sorted. It reads only folders that differ.
+func (r *Repo) ChangedPaths(ctx context.Context, base, head *Tree) ([]PathChange, error) {
+	d := differ{ctx: ctx, base: base.objects, head: head.objects}
+	if err := d.trees("", base.root, head.root); err != nil {
+		return nil, fmt.Errorf("compare %s: %w", r.dir, err)
+	}
+	slices.SortFunc(d.out, func(a, b PathChange) int { return strings.Compare(a.Path, b.Path) })
+	return d.out, nil
 }
 
-// PathChange is one file that differs between two commits; an empty blob means absent.
-type PathChange struct {
-	Path             string
-	OldBlob, NewBlob string
+// Refs returns the refs below prefix (a whole path component) and what they point at.
+func (r *Repo) Refs(ctx context.Context, prefix string) (map[string]string, error) {
+	if err := checkRevision(prefix); err != nil {
+		return nil, err
+	}
+	out, err := r.git.run(ctx, nil, "for-each-ref", "--format=%(objectname) %(refname)", prefix)
+	if err != nil {
+		return nil, fmt.Errorf("refs %s: %w", prefix, err)
+	}
+	refs := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if oid, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " "); ok {
+			refs[name] = oid
+		}
+	}
+	return refs, nil
 }
 
-// Person is a Git identity.
-type Person struct{ Name, Email string }
-
-// Proposal is a new commit on top of Base that is not on main.
-type Proposal struct {
-	Base    string            // commit
-	Files   map[string][]byte // path -> content; nil deletes
-	Author  Person
-	Message string
-	When    time.Time
+// MergeBase returns the best common ancestor of two commits, or ErrNotFound.
+func (r *Repo) MergeBase(ctx context.Context, a, b string) (string, error) {
+	if err := errors.Join(checkRevision(a), checkRevision(b)); err != nil {
+		return "", err
+	}
+	base, err := r.git.line(ctx, nil, "merge-base", "--end-of-options", a, b)
+	if exitCode(err) == 1 {
+		return "", fmt.Errorf("common ancestor of %s and %s: %w", a, b, ErrNotFound)
+	}
+	if err != nil {
+		return "", fmt.Errorf("common ancestor: %w", err)
+	}
+	return base, nil
 }
 
-// Merge asks for one signed commit on main.
-type Merge struct {
-	ChangeID string
-	Expect   string // the commit that main must be at
-	Tree     string // tree to commit (from MergeTree)
-	Head     string // the proposal's commit: second parent
-	Author   Person
-	Message  string    // subject and body; trailers are added
-	Trailers []Trailer // Change-Id, Requested-by, Approved-by, Tier, Change-Digest, Policy-Digest, Event-Id
-	When     time.Time
-}
+const maxCommits = 10_000 // that one change may consist of
 
-type Trailer struct{ Key, Value string }
+// CommitPeople returns every author and committer in base..head, each once,
+// sorted by e-mail address. An empty base means all of head's history.
+func (r *Repo) CommitPeople(ctx context.Context, base, head string) ([]Person, error) {
+	revs := head
+	if err := checkRevision(head); err != nil {
+		return nil, err
+	}
+	if base != "" {
+		if err := checkRevision(base); err != nil {
+			return nil, err
+		}
+		revs = base + ".." + head
+	}
+	out, err := r.git.run(ctx, nil, "log", "-z", fmt.Sprint("--max-count=", maxCommits+1), "--format=%an%x00%ae%x00%cn%x00%ce", "--end-of-options", revs)
+	if err != nil {
+		return nil, fmt.Errorf("people of %s: %w", revs, err)
+	}
+	fields := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	if len(fields) > 4*maxCommits {
+		return nil, fmt.Errorf("people of %s: more than %d commits in one change", revs, maxCommits)
+	}
+	var people []Person
+	for i := 0; i+1 < len(fields); i += 2 {
+		if p := (Person{fields[i], strings.ToLower(fields[i+1])}); !slices.Contains(people, p) {
+			people = append(people, p)
+		}
+	}
+	slices.SortFunc(people, func(a, b Person) int { return strings.Compare(a.Email+a.Name, b.Email+b.Name) })
+	return people, nil
+}

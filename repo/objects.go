@@ -1,0 +1,225 @@
+package repo
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Modes of tree entries (gitformat-index(5)).
+const (
+	modeFile    = "100644"
+	modeExec    = "100755"
+	modeLink    = "120000"
+	modeGitlink = "160000"
+	modeDir     = "40000"
+)
+
+// objects reads Git objects through one long-lived `git cat-file --batch-command`,
+// started at the first read. Names of objects and revisions travel on standard
+// input, where none can be taken for an option.
+type objects struct {
+	git git
+
+	mu    sync.Mutex // held for one question and its answer
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   *bufio.Reader
+	errs  *boundedBuffer
+	trees map[string][]entry // by object name; emptied when full
+	size  int                // entries held in trees
+}
+
+// entry is one line of a tree object.
+type entry struct {
+	mode, name, oid string
+}
+
+func (e entry) regular() bool { return e.mode == modeFile || e.mode == modeExec }
+
+const (
+	maxTreeObject    = 256 << 20 // a directory of some million files
+	maxCachedEntries = 1 << 20
+)
+
+// errMissing is what cat-file says about an object that is not there.
+var errMissing = fmt.Errorf("object %w", ErrNotFound)
+
+func (o *objects) close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.stop()
+}
+
+func (o *objects) stop() error {
+	if o.cmd == nil {
+		return nil
+	}
+	o.in.Close()
+	err := o.cmd.Wait()
+	o.cmd = nil
+	return err
+}
+
+func (o *objects) start() error {
+	if o.cmd != nil {
+		return nil
+	}
+	// The process outlives the request that happens to start it, hence no context.
+	// It ends with its standard input, so also when this process is killed.
+	cmd := o.git.command(context.Background(), "cat-file", "--batch-command")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	errs := &boundedBuffer{limit: maxGitErrors, drop: true}
+	cmd.Stderr = errs
+	if err := cmd.Start(); err != nil {
+		return failure(context.Background(), "cat-file", err, "")
+	}
+	o.cmd, o.in, o.out, o.errs = cmd, in, bufio.NewReaderSize(out, 64<<10), errs
+	return nil
+}
+
+// ask sends one command and reads the header of the answer.
+func (o *objects) ask(ctx context.Context, verb, name string) (oid, kind string, size int64, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", "", 0, err
+	}
+	if strings.ContainsAny(name, "\n\x00") {
+		return "", "", 0, errMissing
+	}
+	if err := o.start(); err != nil {
+		return "", "", 0, err
+	}
+	var line string
+	if _, err = io.WriteString(o.in, verb+" "+name+"\n"); err == nil {
+		line, err = o.out.ReadString('\n')
+	}
+	if err != nil {
+		errs := o.errs
+		o.stop()
+		return "", "", 0, &gitError{op: "cat-file", code: -1, stderr: errs.String(), cause: err}
+	}
+	line = strings.TrimSuffix(line, "\n")
+	if strings.HasSuffix(line, " missing") || strings.HasSuffix(line, " ambiguous") {
+		return "", "", 0, errMissing
+	}
+	f := strings.Fields(line)
+	if len(f) == 3 && isObjectID(f[0]) {
+		if size, err = strconv.ParseInt(f[2], 10, 64); err == nil && size >= 0 {
+			return f[0], f[1], size, nil
+		}
+	}
+	o.stop()
+	return "", "", 0, fmt.Errorf("git cat-file: unexpected answer %q", line)
+}
+
+// info resolves a revision expression to an object.
+func (o *objects) info(ctx context.Context, rev string) (oid, kind string, size int64, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ask(ctx, "info", rev)
+}
+
+// read returns an object's content, which must not be longer than limit.
+func (o *objects) read(ctx context.Context, oid, kind string, limit int64) ([]byte, error) {
+	var buf bytes.Buffer
+	err := o.copy(ctx, &buf, oid, kind, limit)
+	return buf.Bytes(), err
+}
+
+// errTooLarge is returned by reads of objects above their limit.
+var errTooLarge = errors.New("too large")
+
+// copy writes an object's content to w.
+func (o *objects) copy(ctx context.Context, w io.Writer, oid, kind string, limit int64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, got, size, err := o.ask(ctx, "info", oid)
+	if err != nil {
+		return err
+	}
+	if got != kind {
+		return fmt.Errorf("object %s is a %s, not a %s", oid, got, kind)
+	}
+	if size > limit {
+		return fmt.Errorf("%w: %d bytes, at most %d are read", errTooLarge, size, limit)
+	}
+	if _, _, size, err = o.ask(ctx, "contents", oid); err != nil {
+		return err
+	}
+	if buf, ok := w.(*bytes.Buffer); ok {
+		buf.Grow(int(size))
+	}
+	_, err = io.CopyN(w, o.out, size)
+	if err == nil {
+		_, err = o.out.Discard(1) // the line end after the content
+	}
+	if err != nil {
+		o.stop()
+		return fmt.Errorf("git cat-file %s: %w", oid, err)
+	}
+	return nil
+}
+
+// tree returns the entries of a tree object in Git's order. The slice is shared: do not write to it.
+func (o *objects) tree(ctx context.Context, oid string) ([]entry, error) {
+	if oid == "" {
+		return nil, nil
+	}
+	o.mu.Lock()
+	entries, ok := o.trees[oid]
+	o.mu.Unlock()
+	if ok {
+		return entries, nil
+	}
+	raw, err := o.read(ctx, oid, "tree", maxTreeObject)
+	if err != nil {
+		return nil, fmt.Errorf("tree %s: %w", oid, err)
+	}
+	if entries, err = parseTree(raw, len(oid)/2); err != nil {
+		return nil, fmt.Errorf("tree %s: %w", oid, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.trees == nil || o.size+len(entries) > maxCachedEntries {
+		o.trees, o.size = map[string][]entry{}, 0
+	}
+	if _, ok := o.trees[oid]; !ok {
+		o.trees[oid] = entries
+		o.size += len(entries)
+	}
+	return entries, nil
+}
+
+// parseTree reads a tree object: mode SP name NUL oid, again and again.
+func parseTree(raw []byte, oidLen int) ([]entry, error) {
+	var out []entry
+	for len(raw) > 0 {
+		sp := bytes.IndexByte(raw, ' ')
+		nul := bytes.IndexByte(raw, 0)
+		if sp <= 0 || sp > 6 || nul <= sp+1 || len(raw) < nul+1+oidLen {
+			return nil, errors.New("damaged tree object")
+		}
+		out = append(out, entry{
+			mode: string(raw[:sp]),
+			name: string(raw[sp+1 : nul]),
+			oid:  hex.EncodeToString(raw[nul+1 : nul+1+oidLen]),
+		})
+		raw = raw[nul+1+oidLen:]
+	}
+	return out, nil
+}

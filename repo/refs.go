@@ -1,0 +1,81 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// staleLock is the age at which a ref's lock file counts as left behind: git
+// holds one for milliseconds, and a killed git never removes its own.
+const staleLock = 2 * time.Second
+
+// lock takes the repository's write lock. It serialises the merges of all
+// processes on this machine and ends with the process that holds it, however
+// that process ends.
+func (r *Repo) lock(ctx context.Context) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(r.git.dir, "slipway.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), ctx.Err())
+		case <-time.After(wait):
+		}
+	}
+}
+
+// updateRefs runs commands of git-update-ref(1) as one transaction. A lock file
+// that a killed git left at one of the refs is removed once it is old enough.
+func (r *Repo) updateRefs(ctx context.Context, commands string, refs ...string) error {
+	for try := 0; ; try++ {
+		_, err := r.git.run(ctx, strings.NewReader("start\n"+commands+"prepare\ncommit\n"), "update-ref", "--stdin")
+		if err == nil || try == 3 || !strings.Contains(err.Error(), ".lock': File exists") {
+			return err
+		}
+		for _, ref := range refs {
+			if err := r.clearLock(ctx, ref); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (r *Repo) clearLock(ctx context.Context, ref string) error {
+	file := filepath.Join(r.git.dir, filepath.FromSlash(ref)+".lock")
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil // released meanwhile
+	}
+	if wait := staleLock - time.Since(info.ModTime()); wait > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+	again, err := os.Stat(file)
+	if err != nil || !again.ModTime().Equal(info.ModTime()) {
+		return nil // another one: its owner lives
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the lock that a killed git left: %w", err)
+	}
+	return nil
+}

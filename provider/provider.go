@@ -1,14 +1,24 @@
-// Package provider applies zones to the systems that serve them. A provider
-// reads a zone, applies a plan and returns a receipt. One directory each;
-// zonefile is the embedded one.
+// Package provider says what a DNS provider is to Slipway: something that reads a
+// zone as record sets, makes a zone equal to a plan, and returns a receipt. It owns
+// the plan, the receipt and the content digest that ties the two to what was
+// approved; it talks to no server itself. One directory below it holds one
+// provider each, all in the same shape; zonefile is the embedded one and
+// providertest the suite that every one of them passes. Read this file first, then
+// digest.go.
 package provider
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"slipway/zone"
 )
+
+// DefaultTTL is the TTL in seconds of a record set that gives none, when the
+// provider says nothing else: what octoDNS writes in that case.
+const DefaultTTL = 3600
 
 // Live is a zone as a provider has it.
 type Live struct {
@@ -17,6 +27,9 @@ type Live struct {
 	Serial uint32
 	Digest string // "sha256:…" of the content without the serial
 	Exists bool
+
+	// DefaultTTL is what this provider gives a set without a TTL; 0 means DefaultTTL.
+	DefaultTTL int
 }
 
 // Plan is the whole desired content of one zone and what differs now.
@@ -44,17 +57,109 @@ type Receipt struct {
 
 // Provider serves zones. There are several real ones; this is the seam.
 type Provider interface {
+	// Read returns the zone as it is now. A zone that the provider does not have is
+	// no error: it has Exists false and no sets.
 	Read(ctx context.Context, z zone.Name) (*Live, error)
-	// Apply makes the zone equal to p.Desired. It may be killed at any instruction and run again.
+
+	// Apply makes the zone equal to p.Desired. It may be killed at any instruction
+	// and run again: the same change of the same content returns the same receipt
+	// and touches nothing. It refuses with a *DriftedError when the zone is neither
+	// what the plan was made against nor what it asks for.
 	Apply(ctx context.Context, p Plan) (*Receipt, error)
 }
 
-// CONTRACT: replace by the real code.
-
-// NewPlan compares desired with live.
-func NewPlan(z zone.Name, desired []zone.RRSet, live *Live, changeID, commit string) Plan {
-	panic("contract")
+// Summariser is a Provider that can tell what it serves without handing it over.
+// Its Live has no Sets; everything else is as Read has it.
+type Summariser interface {
+	Summary(ctx context.Context, z zone.Name) (*Live, error)
 }
 
-// Digest is the content digest of a zone's record sets, whatever their order.
-func Digest(sets []zone.RRSet) string { panic("contract") }
+// ExpectAnything as a plan's Expect makes Apply replace whatever is live, also what
+// cannot be read. It is for putting a zone back to its approved state once somebody
+// has decided that; a plan without any Expect is refused.
+const ExpectAnything = "*"
+
+// Errors that callers branch on.
+var (
+	// ErrDrifted is what a *DriftedError unwraps to.
+	ErrDrifted = errors.New("the live zone is not the one that the plan was made against")
+	// ErrDamaged: what the provider has for the zone cannot be read as a zone.
+	ErrDamaged = errors.New("the live zone is damaged")
+)
+
+// DriftedError says that a zone was changed between plan and apply. Whoever planned
+// decides: look at the zone again and plan anew, or ask a person.
+type DriftedError struct {
+	Zone          zone.Name
+	Expect, Found string // digests
+}
+
+func (e *DriftedError) Error() string {
+	return fmt.Sprintf("zone %s was not changed: somebody or something else has changed it since this change was planned, and applying now could undo that. "+
+		"Compare it with the zones repository (slipway drift), then plan again (planned against %s, found %s)", e.Zone, e.Expect, e.Found)
+}
+
+func (e *DriftedError) Unwrap() error { return ErrDrifted }
+
+// NewPlan compares desired with live. A nil live is a zone that does not exist yet.
+func NewPlan(z zone.Name, desired []zone.RRSet, live *Live, changeID, commit string) Plan {
+	if live == nil {
+		live = &Live{Zone: z}
+	}
+	expect := live.Digest
+	if expect == "" {
+		expect = Digest(live.Sets)
+	}
+	desired = live.WithTTLs(desired)
+	return Plan{
+		Zone:     z,
+		Desired:  desired,
+		Edits:    zone.Diff(z, live.Sets, desired),
+		Expect:   expect,
+		ChangeID: changeID,
+		Commit:   commit,
+	}
+}
+
+// WithTTLs returns sets as this provider would have them: with its default TTL
+// where a set gives none. It copies only when there is something to fill in.
+func (l *Live) WithTTLs(sets []zone.RRSet) []zone.RRSet {
+	ttl := l.DefaultTTL
+	if ttl <= 0 {
+		ttl = DefaultTTL
+	}
+	filled := false
+	for i := range sets {
+		if sets[i].TTL != zone.NoTTL {
+			continue
+		}
+		if !filled {
+			sets, filled = append([]zone.RRSet(nil), sets...), true
+		}
+		sets[i].TTL = ttl
+	}
+	return sets
+}
+
+// Validate refuses a plan that could not be what anybody approved: one made against
+// nothing, a set outside the zone, the same set twice, data that is not well formed.
+func (p Plan) Validate() error {
+	if p.Expect == "" {
+		return fmt.Errorf("plan for zone %s: it does not say which live zone it was made against", p.Zone)
+	}
+	seen := make(map[zone.Key]struct{}, len(p.Desired))
+	for i := range p.Desired {
+		set := &p.Desired[i]
+		if !set.Name.In(p.Zone) {
+			return fmt.Errorf("plan for zone %s: %s %s is outside the zone", p.Zone, set.Type, set.Name)
+		}
+		if _, twice := seen[set.Key()]; twice {
+			return fmt.Errorf("plan for zone %s: %s %s is in it twice", p.Zone, set.Type, set.Name)
+		}
+		seen[set.Key()] = struct{}{}
+		if err := set.Validate(); err != nil {
+			return fmt.Errorf("plan for zone %s: %w", p.Zone, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,278 @@
+package nameserver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/sync/errgroup"
+
+	"slipway/zone"
+)
+
+// How often Verify asks again: at first as soon as a server that reloads at once
+// can have done so, later no oftener than a person would.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 250 * time.Millisecond
+)
+
+// together is how many record sets are asked for at a time.
+const together = 8
+
+// Mismatch is a record set that a server does not answer as wanted.
+type Mismatch struct {
+	Server    string
+	Key       zone.Key
+	Want, Got []string // values; both are empty when the difference is elsewhere
+	Why       string   // in plain words
+}
+
+func (m *Mismatch) Error() string {
+	s := fmt.Sprintf("%s %s is not yet as it should be at %s: %s", m.Key.Type, m.Key.Name, m.Server, m.Why)
+	if len(m.Want)+len(m.Got) > 0 {
+		s += fmt.Sprintf(" (wanted %s, got %s)", listing(m.Want), listing(m.Got))
+	}
+	return s
+}
+
+// listing keeps messages readable when a set has hundreds of values.
+func listing(values []string) string {
+	const most = 8
+	if len(values) == 0 {
+		return "nothing"
+	}
+	s := strings.Join(values[:min(len(values), most)], ", ")
+	if more := len(values) - most; more > 0 {
+		s += fmt.Sprintf(", and %d more", more)
+	}
+	return s
+}
+
+// Verify asks server until every set in sets answers as wanted (and every key in
+// gone does not), or ctx ends. In a signed zone the answers must carry signatures
+// that the zone's own keys made. Sets that no DNS question can be asked about are
+// skipped and returned: types that are a provider's own, and names hidden below a
+// zone cut. The error is the first set that is not so, and how many more there are.
+func Verify(ctx context.Context, server string, sets []zone.RRSet, gone []zone.Key) (skipped []zone.Key, err error) {
+	v := &verifier{server: server, chain: &chain{server: server, zones: map[string]*apex{}}}
+	var open []check
+	for _, set := range sets {
+		t, ok := wireType(set.Type)
+		if !ok {
+			skipped = append(skipped, set.Key())
+			continue
+		}
+		want, err := records(set, t)
+		if err != nil {
+			return skipped, fmt.Errorf("%s %s cannot be answered by any DNS server: %w", set.Type, set.Name, err)
+		}
+		open = append(open, check{key: set.Key(), qtype: t, set: &set, want: want})
+	}
+	for _, key := range gone {
+		t, ok := wireType(key.Type)
+		if !ok {
+			skipped = append(skipped, key)
+			continue
+		}
+		open = append(open, check{key: key, qtype: t})
+	}
+	pause := firstPause
+	for {
+		if open, err = v.round(ctx, open); len(open) == 0 {
+			return append(skipped, v.hidden...), nil
+		}
+		if len(open) > 1 && err != nil {
+			err = fmt.Errorf("%w; and %d more record sets are not", err, len(open)-1)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return append(skipped, v.hidden...), fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-timer.C:
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// check is one record set to be seen (set) or not to be seen (set is nil).
+type check struct {
+	key   zone.Key
+	qtype uint16
+	set   *zone.RRSet
+	want  []dns.RR
+}
+
+type verifier struct {
+	server string
+	chain  *chain
+
+	mu     sync.Mutex // guards hidden
+	hidden []zone.Key
+}
+
+// round asks for every open set once and returns those still open, with what is
+// wrong with the first of them.
+func (v *verifier) round(ctx context.Context, open []check) ([]check, error) {
+	errs := make([]error, len(open))
+	var g errgroup.Group
+	g.SetLimit(together)
+	for i, c := range open {
+		g.Go(func() error {
+			if c.set != nil {
+				errs[i] = v.seen(ctx, c)
+			} else {
+				errs[i] = v.unseen(ctx, c)
+			}
+			return nil
+		})
+	}
+	g.Wait()
+	v.chain.forget()
+	var left []check
+	var first error
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		if first == nil {
+			first = err
+		}
+		left = append(left, open[i])
+	}
+	return left, first
+}
+
+func (v *verifier) seen(ctx context.Context, c check) error {
+	name := c.key.Name.FQDN()
+	m, err := ask(ctx, v.server, name, c.qtype, true)
+	if err != nil {
+		return err
+	}
+	fault := &Mismatch{Server: v.server, Key: c.key}
+	got, signed := pick(m.Answer, name, c.qtype), true
+	if len(got) == 0 && delegated(m) {
+		signed = false // RFC 4035 section 2.2: neither NS sets at a zone cut nor glue are signed
+		if got = referral(m, name, c.qtype); len(got) == 0 && !cutAt(m, name) {
+			v.hide(c.key)
+			return nil
+		}
+	}
+	if !sameRecords(c.want, got) {
+		fault.Why = "it has other values"
+		if len(got) == 0 {
+			fault.Why = "it does not exist there"
+		}
+		fault.Want, fault.Got = values(c.key.Name, c.key.Type, c.want), values(c.key.Name, c.key.Type, got)
+		return fault
+	}
+	if ttl := got[0].Header().Ttl; c.set.TTL != zone.NoTTL && ttl != uint32(c.set.TTL) {
+		fault.Why = fmt.Sprintf("its TTL is %d seconds where %d are wanted", ttl, c.set.TTL)
+		return fault
+	}
+	if signed {
+		if err := v.chain.check(ctx, m, name, c.qtype, got); err != nil {
+			fault.Why = err.Error()
+			return fault
+		}
+	}
+	return nil
+}
+
+func (v *verifier) unseen(ctx context.Context, c check) error {
+	name := c.key.Name.FQDN()
+	m, err := ask(ctx, v.server, name, c.qtype, true)
+	if err != nil {
+		return err
+	}
+	got := pick(m.Answer, name, c.qtype)
+	if len(got) == 0 {
+		got = referral(m, name, c.qtype)
+	}
+	if len(got) == 0 {
+		return nil
+	}
+	if wild, err := v.fromWildcard(ctx, c, got); err != nil || wild {
+		return err
+	}
+	return &Mismatch{Server: v.server, Key: c.key, Why: "it was deleted and is still answered", Got: values(c.key.Name, c.key.Type, got)}
+}
+
+// fromWildcard reports whether the records of a deleted set are those of a wildcard
+// above it, which takes its place at once (RFC 4592 section 3.3.1).
+func (v *verifier) fromWildcard(ctx context.Context, c check, got []dns.RR) (bool, error) {
+	if c.key.Name.Wildcard() {
+		return false, nil
+	}
+	for above := c.key.Name.Parent(); above != "."; above = above.Parent() {
+		wildcard := "*." + above.FQDN()
+		m, err := ask(ctx, v.server, wildcard, c.qtype, false)
+		if err != nil {
+			return false, nil // outside the zones served: nothing above it can be the source
+		}
+		if rrs := pick(m.Answer, wildcard, c.qtype); len(rrs) > 0 {
+			for _, rr := range rrs {
+				rr.Header().Name = got[0].Header().Name
+			}
+			return sameRecords(rrs, got), nil
+		}
+	}
+	return false, nil
+}
+
+func (v *verifier) hide(k zone.Key) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hidden = append(v.hidden, k)
+}
+
+// cutAt reports whether the zone cut that m refers to is at name itself.
+func cutAt(m *dns.Msg, name string) bool { return len(pick(m.Ns, name, dns.TypeNS)) > 0 }
+
+// records turns a set into the records that a message would hold.
+func records(set zone.RRSet, t uint16) ([]dns.RR, error) {
+	ttl := max(set.TTL, 0)
+	out := make([]dns.RR, 0, len(set.Values))
+	for _, value := range set.Values {
+		rr, err := dns.NewRR(fmt.Sprintf("%s %d IN %s %s", set.Name.FQDN(), ttl, set.Type, value))
+		if err != nil {
+			return nil, err
+		}
+		if rr == nil || rr.Header().Rrtype != t {
+			return nil, fmt.Errorf("%q is not the data of one record", value)
+		}
+		// Through wire form, so that escapes are spelled as in an answer.
+		buf := make([]byte, dns.MaxMsgSize)
+		n, err := dns.PackRR(rr, buf, 0, nil, false)
+		if err != nil {
+			return nil, err
+		}
+		if rr, _, err = dns.UnpackRR(buf[:n], 0); err != nil {
+			return nil, err
+		}
+		out = append(out, rr)
+	}
+	return out, nil
+}
+
+// sameRecords reports whether two lists hold the same data, in whatever order; TTLs
+// apart, and names in whatever case, as DNS compares them (RFC 4343).
+func sameRecords(want, got []dns.RR) bool {
+	if len(want) != len(got) {
+		return false
+	}
+	rest := slices.Clone(got)
+	for _, w := range want {
+		i := slices.IndexFunc(rest, func(g dns.RR) bool { return dns.IsDuplicate(w, g) })
+		if i < 0 {
+			return false
+		}
+		rest = slices.Delete(rest, i, i+1)
+	}
+	return true
+}

@@ -1,13 +1,14 @@
 // Package lifecycle says where a change stands: a state folded from its events
 // alone. It is pure, and free of the workflow engine, so that the command line,
-// the portal and the workflow all read a change in the same way.
+// the portal and the workflow all read a change in the same way. Read
+// lifecycle.go for the words, fold.go for how events move a change, next.go for
+// what comes after, details.go for what each event carries.
 package lifecycle
 
 import (
 	"time"
 
 	"slipway/approval"
-	"slipway/audit"
 	"slipway/provider"
 )
 
@@ -25,9 +26,10 @@ const (
 	Rejected  Phase = "rejected"  // end
 	Cancelled Phase = "cancelled" // end
 	Expired   Phase = "expired"   // end
-	Failed    Phase = "failed"    // a step after merge cannot go on; retried, a person is told
+	Failed    Phase = "failed"    // a step cannot go on; retried, a person is told
 )
 
+// Ended reports whether nothing can happen to a change any more.
 func (p Phase) Ended() bool { return p == Live || p == Rejected || p == Cancelled || p == Expired }
 
 // State is one change.
@@ -39,17 +41,18 @@ type State struct {
 	Role      string             `json:"role"`
 	Via       string             `json:"via"` // cli | portal | push | api
 	Ticket    string             `json:"ticket,omitempty"`
-	App       string             `json:"app,omitempty"`
-	Zones     []string           `json:"zones,omitempty"`
-	Head      string             `json:"head"`     // the proposal's commit
-	Revision  int                `json:"revision"` // 1, 2, …
-	Base      string             `json:"base"`     // main when it was judged
+	App       string             `json:"app,omitempty"`   // when the change touches exactly one
+	Zones     []string           `json:"zones,omitempty"` // the first MaxListed
+	Head      string             `json:"head"`            // the proposal's commit
+	Revision  int                `json:"revision"`        // 1, 2, …
+	Base      string             `json:"base"`            // main when it was judged
 	Tier      string             `json:"tier,omitempty"`
 	Score     int                `json:"score"`
 	Verdict   string             `json:"verdict,omitempty"` // document digest of the check.Verdict
 	Subject   approval.Subject   `json:"subject"`
-	Votes     []approval.Vote    `json:"votes,omitempty"` // current ones
+	Votes     []approval.Vote    `json:"votes,omitempty"` // on the current content, in the log's order
 	Missing   []approval.Missing `json:"missing,omitempty"`
+	Deadline  time.Time          `json:"deadline,omitzero"` // expires then unless decided
 	NotBefore time.Time          `json:"not_before,omitzero"`
 	Commit    string             `json:"commit,omitempty"` // on main
 	Receipts  []provider.Receipt `json:"receipts,omitempty"`
@@ -57,9 +60,27 @@ type State struct {
 	Updated   time.Time          `json:"updated"`
 	Problem   string             `json:"problem,omitempty"` // why denied, rejected or failed, for people
 	Events    []string           `json:"events"`            // event IDs in order
+
+	ByRule     bool              `json:"by_rule,omitempty"`     // approved by rule: no person was needed
+	ThirdParty bool              `json:"third_party,omitempty"` // the requester counted as one when they asked
+	Artifacts  map[string]string `json:"artifacts,omitempty"`   // name -> document digest: the request, the verdict, SBOMs, …
+	ZoneCount  int               `json:"zone_count"`            // zones that the merge changed
+	Step       string            `json:"step,omitempty"`        // the step that failed, while failed
+	Resume     Phase             `json:"resume,omitempty"`      // where a failed change goes on
 }
 
-// CONTRACT: replace by the real code. Details payloads of each action are types in this package.
+// MaxListed bounds the names that an event lists; counts beside them are exact.
+const MaxListed = 50
 
-// Fold replays a change's events, oldest first.
-func Fold(events []audit.Receipt, now time.Time) (State, error) { panic("contract") }
+// Chain is the people whose approval stands, in the order in which they gave it.
+// It is empty for an approval by rule, never nil.
+func (s State) Chain() []string {
+	chain := []string{}
+	for _, seat := range approval.Tally(s.Subject, s.Votes, s.Updated).Seats {
+		chain = append(chain, seat.Person)
+	}
+	return chain
+}
+
+// BeforeMerge reports whether the change may still be stopped, revised or rescheduled.
+func (s State) BeforeMerge() bool { return s.Commit == "" && !s.Phase.Ended() }

@@ -1,11 +1,10 @@
 // Package change owns the difference between two commits of the zones
 // repository: record-set edits, app-manifest edits and edits of other governed
 // files, with a digest of the content that approvals bind to. It judges nothing.
+// Read change.go, then compute.go; digest.go says what an approval is of.
 package change
 
 import (
-	"context"
-
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -43,13 +42,21 @@ type FileEdit struct {
 // Empty reports whether the change does nothing that is governed.
 func (c *Change) Empty() bool { return len(c.Edits)+len(c.Apps)+len(c.Files) == 0 }
 
-// CONTRACT: replace by the real code.
-
-// Compute returns the change from base to head. Cost follows the files that differ.
-// Unusable input comes back as *zone.Error with file and line.
-func Compute(ctx context.Context, r *repo.Repo, base, head *repo.Tree) (*Change, error) {
-	panic("contract")
-}
+// Kinds of files that are neither zones nor apps.
+const (
+	KindSettings = "settings"
+	KindPolicy   = "policy"
+	KindDomain   = "domain"
+	KindOther    = "other"
+)
 
 // Zones returns the zones that have edits, sorted.
-func (c *Change) Zones() []zone.Name { panic("contract") }
+func (c *Change) Zones() []zone.Name {
+	var out []zone.Name
+	for _, e := range c.Edits {
+		if len(out) == 0 || out[len(out)-1] != e.Zone {
+			out = append(out, e.Zone)
+		}
+	}
+	return out
+}

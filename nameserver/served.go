@@ -235,4 +235,3 @@ func (refusal) Name() string { return "refusal" }
 func (c refusal) ServeDNS(context.Context, dns.ResponseWriter, *dns.Msg) (int, error) {
 	return int(c), nil
 }
-

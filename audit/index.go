@@ -47,7 +47,8 @@ PRAGMA user_version = 1;
 type Index struct {
 	path    string
 	readers *sql.DB
-	writer  *sql.DB // one connection; owned by add
+	writer  *sql.DB // one connection; owned by add, with its statements
+	insert  struct{ event, once, change *sql.Stmt }
 
 	mu       sync.Mutex // held for the length of a map operation
 	watchers map[chan struct{}]struct{}
@@ -69,6 +70,10 @@ func openIndex(ctx context.Context, dir string) (*Index, error) {
 		x.close()
 		return nil, errors.Join(errStale, err)
 	}
+	if err := x.prepare(ctx); err != nil {
+		x.close()
+		return nil, errors.Join(errStale, err)
+	}
 	return x, nil
 }
 
@@ -87,7 +92,28 @@ func createIndex(ctx context.Context, dir string) (*Index, error) {
 		x.close()
 		return nil, fmt.Errorf("index: %w", err)
 	}
+	if err := x.prepare(ctx); err != nil {
+		x.close()
+		return nil, err
+	}
 	return x, nil
+}
+
+func (x *Index) prepare(ctx context.Context) error {
+	for text, statement := range map[string]**sql.Stmt{
+		"INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?)": &x.insert.event,
+		// The first event with a key counts. A second one in the log is for Verify to report.
+		"INSERT OR IGNORE INTO once VALUES(?,?)": &x.insert.once,
+		`INSERT INTO changes VALUES(?,?,?,?) ON CONFLICT(change) DO UPDATE SET
+			last = excluded.last, ended = max(ended, excluded.ended),
+			requester = CASE requester WHEN '' THEN excluded.requester ELSE requester END`: &x.insert.change,
+	} {
+		var err error
+		if *statement, err = x.writer.PrepareContext(ctx, text); err != nil {
+			return fmt.Errorf("index: %w", err)
+		}
+	}
+	return nil
 }
 
 func (x *Index) connect() error {
@@ -145,28 +171,20 @@ func (x *Index) add(ctx context.Context, batch []indexed) error {
 		return fmt.Errorf("index: %w", err)
 	}
 	defer tx.Rollback()
-	insert, err := tx.PrepareContext(ctx, "INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?)")
-	if err != nil {
-		return fmt.Errorf("index: %w", err)
-	}
-	defer insert.Close()
+	event, once, change := tx.StmtContext(ctx, x.insert.event), tx.StmtContext(ctx, x.insert.once), tx.StmtContext(ctx, x.insert.change)
 	for _, r := range batch {
 		e := &r.Event
-		_, err := insert.ExecContext(ctx, r.Index, e.EventID, e.Timestamp.UnixMilli(), string(e.Action), e.Actor.ID,
+		_, err := event.ExecContext(ctx, r.Index, e.EventID, e.Timestamp.UnixMilli(), string(e.Action), e.Actor.ID,
 			e.Change, e.Resource.App, e.Resource.Zone, e.Resource.Record, r.raw)
 		if err == nil && e.Once != "" {
-			// The first one counts. A second one in the log is for Verify to report.
-			_, err = tx.ExecContext(ctx, "INSERT OR IGNORE INTO once VALUES(?,?)", e.Once, r.Index)
+			_, err = once.ExecContext(ctx, e.Once, r.Index)
 		}
 		if err == nil && e.Change != "" {
 			requester := ""
 			if e.Action == SubmitChange {
 				requester = e.Actor.ID
 			}
-			_, err = tx.ExecContext(ctx, `INSERT INTO changes VALUES(?,?,?,?) ON CONFLICT(change) DO UPDATE SET
-				last = excluded.last, ended = max(ended, excluded.ended),
-				requester = CASE requester WHEN '' THEN excluded.requester ELSE requester END`,
-				e.Change, r.Index, e.Action.ends(), requester)
+			_, err = change.ExecContext(ctx, e.Change, r.Index, e.Action.ends(), requester)
 		}
 		if err != nil {
 			return fmt.Errorf("index: event %d: %w", r.Index, err)

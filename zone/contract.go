@@ -4,9 +4,6 @@ import "io"
 
 // CONTRACT: signatures that other packages build on. Replace this file by the real code.
 
-func (f *File) Put(rr RRSet) error         { panic("contract") } // creates or replaces; touches only that record set's lines
-func (f *File) Remove(k Key) (bool, error) { panic("contract") }
-
 // SOA holds the timers of a zone's SOA record (RFC 1035 section 3.3.13), all in seconds but Serial.
 type SOA struct {
 	MName, RName                            Name

@@ -16,7 +16,12 @@ type Place struct {
 	Line int    `json:"line,omitempty"` // 1-based
 }
 
-func (p Place) String() string { return fmt.Sprintf("%s:%d", p.Path, p.Line) }
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.Path
+	}
+	return fmt.Sprintf("%s:%d", p.Path, p.Line)
+}
 
 // Key names a record set: one name and one type (RFC 9499 RRset).
 type Key struct {

@@ -15,5 +15,5 @@ var actions = map[Action]Meaning{
 	StartLog: {}, SubmitChange: {}, ReviseChange: {}, CheckChange: {}, ApproveByRule: {}, ApproveChange: {}, RejectChange: {},
 	WithdrawApproval: {}, VoidApprovals: {}, ScheduleChange: {}, CancelChange: {}, ExpireChange: {}, MergeChange: {}, CreateDNSRecord: {},
 	UpdateDNSRecord: {}, DeleteDNSRecord: {}, ApplyZone: {}, GoLive: {}, FailChange: {}, DetectDrift: {}, ResolveDrift: {}, CreateAccount: {},
-	IssueLink: {}, SignIn: {}, IssueToken: {}, RevokeToken: {}, RefusePush: {}, RefuseVote: {},
+	IssueLink: {}, SignIn: {}, IssueToken: {}, RevokeToken: {}, RefusePush: {}, RefuseVote: {}, EraseDocument: {},
 }

@@ -77,6 +77,7 @@ const (
 	RevokeToken      Action = "revoke-token"
 	RefusePush       Action = "refuse-push"
 	RefuseVote       Action = "refuse-vote"
+	EraseDocument    Action = "erase-document"
 )
 
 // MaxEvent bounds an event's canonical form. C2SP tlog-tiles gives an entry's length

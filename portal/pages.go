@@ -1,0 +1,294 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"slipway/audit"
+	"slipway/drift"
+	"slipway/flow"
+	"slipway/identity"
+	"slipway/lifecycle"
+	"slipway/repo"
+)
+
+type homeView struct {
+	Mine    []lifecycle.State
+	Waiting []lifecycle.State
+	Now     time.Time
+}
+
+// homeList is how many of one's requests the first page shows.
+const homeList = 10
+
+func (s *server) homePage(w http.ResponseWriter, r *request) error {
+	mine, err := s.Service.Changes(r.Context(), audit.ChangeQuery{Requester: r.person.ID, Limit: homeList})
+	if err != nil {
+		return err
+	}
+	waiting, err := s.Service.Inbox(r.Context(), r.person)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, "home", "Home", homeView{mine, waiting, s.Now()})
+}
+
+func (s *server) signInPage(w http.ResponseWriter, r *request) error {
+	if r.person.Via != "" {
+		http.Redirect(w, r.Request, "/", http.StatusSeeOther)
+		return nil
+	}
+	return s.show(w, r, http.StatusOK, "sign-in", "Sign in", nil)
+}
+
+// linkPage shows a button and no more: whoever only looks at a link, such as a
+// mail scanner, must not use it up.
+func (s *server) linkPage(w http.ResponseWriter, r *request) error {
+	if err := s.Identity.LinkValid(r.PathValue("token")); err != nil && !errors.Is(err, identity.ErrNoLink) {
+		return err
+	}
+	// An unknown link gets the button too, and is refused by the throttled POST:
+	// guessing must not be cheaper by looking.
+	return s.show(w, r, http.StatusOK, "sign-in", "Sign in", r.PathValue("token"))
+}
+
+func (s *server) redeemLink(w http.ResponseWriter, r *request) error {
+	if _, err := s.door.Enter(w, r.Request, r.PathValue("token")); err != nil {
+		return err
+	}
+	http.Redirect(w, r.Request, "/", http.StatusSeeOther)
+	return nil
+}
+
+func (s *server) signOut(w http.ResponseWriter, r *request) error {
+	if err := s.door.Leave(w, r.Request); err != nil {
+		return err
+	}
+	http.Redirect(w, r.Request, "/sign-in", http.StatusSeeOther)
+	return nil
+}
+
+func (s *server) visibleApps(r *request) ([]*repo.App, error) {
+	apps, err := s.Service.Apps(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(apps), func(a *repo.App) bool { return !maySeeApp(r.person, a) }), nil
+}
+
+func (s *server) appsPage(w http.ResponseWriter, r *request) error {
+	apps, err := s.visibleApps(r)
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, http.StatusOK, "apps", "Apps", apps)
+}
+
+type appView struct {
+	App     *repo.App
+	Records []edit
+	Changes []lifecycle.State
+	Events  []timelineEntry
+	Open    *lifecycle.State // a change of it that is not done
+	Expired bool
+	Now     time.Time
+}
+
+func (s *server) app(r *request) (*repo.App, []lifecycle.State, []audit.Receipt, error) {
+	app, changes, events, err := s.Service.App(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if !maySeeApp(r.person, app) {
+		return nil, nil, nil, notFound("This app")
+	}
+	return app, onlyVisible(r.person, changes), events, nil
+}
+
+func (s *server) appPage(w http.ResponseWriter, r *request) error {
+	app, changes, events, err := s.app(r)
+	if err != nil {
+		return err
+	}
+	v := appView{App: app, Changes: changes, Events: timeline(events), Now: s.Now()}
+	for _, rr := range app.Records {
+		v.Records = append(v.Records, edit{Name: rr.Name.Unicode(), Kind: rr.Type, After: contentOf(&rr)})
+	}
+	for i := range changes {
+		if !changes[i].Phase.Ended() {
+			v.Open = &changes[i]
+			break
+		}
+	}
+	if until, err := time.Parse(time.DateOnly, app.Expires); err == nil {
+		v.Expired = !s.Now().Before(until.AddDate(0, 0, 1))
+	}
+	return s.show(w, r, http.StatusOK, "app", app.Name, v)
+}
+
+type driftView struct {
+	Zones []zoneDrift
+	At    time.Time // of the oldest comparison
+	Done  bool      // compared just now
+}
+
+type zoneDrift struct {
+	drift.Report
+	Edits []edit
+}
+
+func (s *server) driftPage(w http.ResponseWriter, r *request) error {
+	reports, err := s.Service.LastDrift(r.Context())
+	if err != nil {
+		return err
+	}
+	return s.showDrift(w, r, reports, false)
+}
+
+func (s *server) compareNow(w http.ResponseWriter, r *request) error {
+	reports, err := s.Service.Drift(r.Context(), nil)
+	if err != nil {
+		return err
+	}
+	return s.showDrift(w, r, reports, true)
+}
+
+func (s *server) showDrift(w http.ResponseWriter, r *request, reports []drift.Report, now bool) error {
+	v := driftView{Done: now}
+	for _, rep := range reports {
+		v.Zones = append(v.Zones, zoneDrift{rep, differences(rep.Differences)})
+		if v.At.IsZero() || rep.At.Before(v.At) {
+			v.At = rep.At
+		}
+	}
+	return s.show(w, r, http.StatusOK, "drift", "Drift", v)
+}
+
+type accountView struct {
+	Tokens  []identity.TokenInfo
+	Token   string // the new one, shown this once
+	Label   string
+	BaseURL string
+	Host    string
+	DNS     string // as dig's arguments
+	Problem *flow.Error
+	Done    string
+}
+
+func (s *server) accountPage(w http.ResponseWriter, r *request) error {
+	v := accountView{}
+	if r.URL.Query().Get("done") == "revoked" {
+		v.Done = "The token was revoked. Programs that use it can no longer act for you."
+	}
+	return s.showAccount(w, r, http.StatusOK, v)
+}
+
+func (s *server) showAccount(w http.ResponseWriter, r *request, status int, v accountView) (err error) {
+	v.Tokens, err = s.Identity.Tokens(r.Context(), r.person)
+	if err != nil {
+		return err
+	}
+	base, err := url.Parse(s.BaseURL)
+	if err != nil {
+		return err
+	}
+	v.BaseURL, v.Host, v.DNS = s.BaseURL, base.Host, digArguments(s.DNS)
+	return s.show(w, r, status, "account", "Account", v)
+}
+
+// digArguments turns host:port into the words that dig wants.
+func digArguments(address string) string {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return ""
+	}
+	return "@" + ap.Addr().String() + " -p " + strconv.Itoa(int(ap.Port()))
+}
+
+func (s *server) createToken(w http.ResponseWriter, r *request) error {
+	form, err := readPost(r)
+	if err != nil {
+		return err
+	}
+	v := accountView{Label: cut(form.Get("label"), maxLine)}
+	days, err := number(form, "days", 90, 366)
+	if err == nil {
+		v.Token, err = s.Identity.IssueToken(r.Context(), r.person, form.Get("label"), time.Duration(days)*24*time.Hour)
+	}
+	if err != nil {
+		if v.Problem = explain(err); v.Problem.Code != "invalid" {
+			return err
+		}
+		return s.showAccount(w, r, http.StatusBadRequest, v)
+	}
+	return s.showAccount(w, r, http.StatusOK, v)
+}
+
+func (s *server) revokeToken(w http.ResponseWriter, r *request) error {
+	if err := s.revoke(r); err != nil {
+		return err
+	}
+	http.Redirect(w, r.Request, "/account?done=revoked", http.StatusSeeOther)
+	return nil
+}
+
+// revoke is one for the page and the API. A token that is not there is "not
+// found", unlike a request made with one.
+func (s *server) revoke(r *request) error {
+	err := s.Identity.RevokeToken(r.Context(), r.person, r.PathValue("id"))
+	if errors.Is(err, identity.ErrNoToken) {
+		return notFound("This token")
+	}
+	return err
+}
+
+type adminView struct {
+	Accounts []identity.Person
+	Link     string // the new one, shown this once
+	For      string
+	Person   string // as typed, when it was refused
+	Role     string
+	Problem  *flow.Error
+}
+
+func (s *server) adminPage(w http.ResponseWriter, r *request) error {
+	return s.showAdmin(w, r, http.StatusOK, adminView{})
+}
+
+func (s *server) showAdmin(w http.ResponseWriter, r *request, status int, v adminView) (err error) {
+	if v.Accounts, err = s.Identity.Accounts(r.Context()); err != nil {
+		return err
+	}
+	return s.show(w, r, status, "admin", "Administration", v)
+}
+
+func (s *server) createLink(w http.ResponseWriter, r *request) error {
+	form, err := readPost(r)
+	if err != nil {
+		return err
+	}
+	v := adminView{Person: cut(form.Get("person"), maxLine), Role: cut(form.Get("role"), maxLine)}
+	v.Link, err = s.link(r, form.Get("person"), form.Get("role"))
+	if err != nil {
+		if v.Problem = explain(err); v.Problem.Code != "invalid" {
+			return err
+		}
+		return s.showAdmin(w, r, http.StatusBadRequest, v)
+	}
+	v.For, v.Person, v.Role = v.Person, "", ""
+	return s.showAdmin(w, r, http.StatusOK, v)
+}
+
+// link is one for the page and the API.
+func (s *server) link(r *request, person, role string) (string, error) {
+	token, err := s.Identity.IssueLink(r.Context(), r.person.ID, person, role, 0)
+	if err != nil {
+		return "", err
+	}
+	return s.BaseURL + "/sign-in/" + token, nil
+}

@@ -1,0 +1,127 @@
+package portal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"slipway/approval"
+	"slipway/flow"
+	"slipway/identity"
+)
+
+// statusOf maps the codes of flow.Error; anything else is our own fault.
+var statusOf = map[string]int{
+	"invalid":            http.StatusBadRequest,
+	"unauthenticated":    http.StatusUnauthorized,
+	"forbidden":          http.StatusForbidden,
+	"not-found":          http.StatusNotFound,
+	"method-not-allowed": http.StatusMethodNotAllowed,
+	"conflict":           http.StatusConflict,
+	"refused":            http.StatusUnprocessableEntity,
+	"unavailable":        http.StatusServiceUnavailable,
+}
+
+// explain turns any error into the one kind that people see. What it does not
+// know becomes "unavailable": its text is for the operator, not for the asker.
+func explain(err error) *flow.Error {
+	var (
+		known     *flow.Error
+		refusal   *approval.Refusal
+		throttled *identity.ThrottledError
+		tooLarge  *http.MaxBytesError
+	)
+	switch {
+	case errors.As(err, &known):
+		if _, ok := statusOf[known.Code]; ok {
+			return known
+		}
+	case errors.As(err, &refusal):
+		return &flow.Error{Code: "refused", Message: refusal.Text}
+	case errors.As(err, &throttled):
+		return &flow.Error{Code: "unavailable", Message: "Too many attempts with a wrong secret came from your network.", Help: "Wait a little and try again; nobody is locked out for long.", Detail: err}
+	case errors.As(err, &tooLarge):
+		return &flow.Error{Code: "invalid", Message: "What was sent is too large.", Help: "Split it into smaller requests, or send it by Git.", Detail: err}
+	case errors.Is(err, identity.ErrNoToken):
+		return &flow.Error{Code: "unauthenticated", Message: "The personal token is not known, has expired or was revoked.", Help: "Make a new one on the account page of the portal."}
+	case errors.Is(err, identity.ErrNoSession), errors.Is(err, identity.ErrNoCredentials):
+		return &flow.Error{Code: "unauthenticated", Message: "You are not signed in, or your session has ended.", Help: "Open the sign-in link that an administrator gave you, or ask for a new one. Programs send a personal token."}
+	case errors.Is(err, identity.ErrNoLink):
+		return &flow.Error{Code: "not-found", Message: "This sign-in link is not known.", Help: "Check that the whole address was copied, or ask an administrator for a new link."}
+	case errors.Is(err, identity.ErrLinkUsed):
+		return &flow.Error{Code: "conflict", Message: "This sign-in link has already been used.", Help: "Each link works once. Ask an administrator for a new one; if it was not you who used it, say so."}
+	case errors.Is(err, identity.ErrLinkExpired):
+		return &flow.Error{Code: "conflict", Message: "This sign-in link has expired.", Help: "Ask an administrator for a new one."}
+	case errors.Is(err, identity.ErrInvalid):
+		return &flow.Error{Code: "invalid", Message: sentence(err.Error()), Detail: err}
+	case errors.Is(err, identity.ErrForbidden):
+		return &flow.Error{Code: "forbidden", Message: sentence(err.Error()), Detail: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &flow.Error{Code: "unavailable", Message: "This took too long.", Help: "Try again in a minute.", Detail: err}
+	}
+	return &flow.Error{Code: "unavailable", Message: "Something went wrong on our side.", Help: "Try again in a minute. If it stays so, tell the platform team when it happened.", Detail: err}
+}
+
+// fail answers with an error, as a page or as JSON, and tells the operator what people are not told.
+func (s *server) fail(w http.ResponseWriter, r *request, rt route, err error) {
+	if r.Context().Err() != nil {
+		return // nobody is listening any more
+	}
+	e := explain(err)
+	status := statusOf[e.Code]
+	if e.Detail != nil {
+		level := s.Logger.Info
+		if e.Code == "unavailable" {
+			level = s.Logger.Error
+		}
+		level("refused", "method", r.Method, "route", rt.pattern, "person", r.person.ID, "code", e.Code, "error", e.Detail)
+	}
+	var throttled *identity.ThrottledError
+	if errors.As(err, &throttled) {
+		w.Header().Set("Retry-After", strconv.Itoa(int(throttled.Wait.Seconds())+1))
+	}
+	if rt.face == api {
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		type problem struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+			Help    string `json:"help"`
+		}
+		writeJSON(w, status, map[string]problem{"error": {e.Code, e.Message, e.Help}})
+		return
+	}
+	if status == http.StatusUnauthorized && r.Method == http.MethodGet && rt.who != anyone {
+		http.Redirect(w, r.Request, "/sign-in", http.StatusSeeOther)
+		return
+	}
+	if err := s.show(w, r, status, "problem", headings[e.Code], e); err != nil {
+		s.Logger.Error("error page", "error", err)
+	}
+}
+
+// headings of error pages.
+var headings = map[string]string{
+	"invalid":            "This cannot be accepted as it is",
+	"unauthenticated":    "Please sign in",
+	"forbidden":          "You may not do this",
+	"not-found":          "Not found",
+	"method-not-allowed": "Not possible here",
+	"conflict":           "This is no longer possible",
+	"refused":            "This was refused",
+	"unavailable":        "Not available just now",
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		// Only our own types come here; one that cannot be written is a fault in them.
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(raw, '\n')) // a client that has gone is no error of ours
+}

@@ -274,6 +274,7 @@ func TestSpoiltFileKeepsTheLastGoodZone(t *testing.T) {
 		"other zone":    good + "www.finmicro.example. A 192.0.2.3\n",
 		"other class":   good + "b CH A 192.0.2.3\n",
 		"include":       good + "$INCLUDE " + secret + "\n",
+		"CDS":           good + "@ CDS 1 13 2 d4b7d520e7bb5f0f67674a0cceb1e3e0614b93c4f9e99b8383f6a1e4469da50a\n",
 		"NSEC3":         good + "@ NSEC3PARAM 1 0 0 -\n",
 		"endless quote": good + "b TXT \"never closed\n",
 	} {

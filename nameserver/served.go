@@ -187,6 +187,8 @@ func parse(r io.Reader, origin, path string) (*file.Zone, error) {
 			return nil, fmt.Errorf("%s: record %s %s has class %s; only IN is served", path, h.Name, dns.TypeToString[h.Rrtype], dns.ClassToString[h.Class])
 		case !dns.IsSubDomain(origin, owner):
 			return nil, fmt.Errorf("%s: record %s %s is outside zone %s", path, h.Name, dns.TypeToString[h.Rrtype], origin)
+		case signerTypes[h.Rrtype]:
+			return nil, fmt.Errorf("%s: record %s %s: this server signs zones itself, and keys or signatures in a zone file were approved by nobody", path, h.Name, dns.TypeToString[h.Rrtype])
 		case h.Rrtype == dns.TypeSOA && owner != origin:
 			return nil, fmt.Errorf("%s: SOA record at %s: only the zone's own name %s may have one", path, h.Name, origin)
 		case h.Rrtype == dns.TypeSOA && z.SOA != nil:
@@ -203,6 +205,14 @@ func parse(r io.Reader, origin, path string) (*file.Zone, error) {
 		return nil, fmt.Errorf("%s: no SOA record for %s, without which it is not a zone", path, origin)
 	}
 	return z, nil
+}
+
+// signerTypes are what a signer makes. Package zone takes them for no part of a zone,
+// so drift would not see them in a file; a CDS record among them would even make a
+// parent trust another key (RFC 7344).
+var signerTypes = map[uint16]bool{
+	dns.TypeDNSKEY: true, dns.TypeRRSIG: true, dns.TypeNSEC: true, dns.TypeNSEC3: true, dns.TypeNSEC3PARAM: true,
+	dns.TypeCDS: true, dns.TypeCDNSKEY: true, dns.TypeZONEMD: true, dns.TypeSIG: true, dns.TypeKEY: true, dns.TypeNXT: true,
 }
 
 // wireName returns name as it looks when it comes out of a message: lower case,

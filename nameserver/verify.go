@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
 
+	"slipway/provider"
 	"slipway/zone"
 )
 
@@ -35,20 +35,7 @@ type Mismatch struct {
 func (m *Mismatch) Error() string {
 	s := fmt.Sprintf("%s %s is not yet as it should be at %s: %s", m.Key.Type, m.Key.Name, m.Server, m.Why)
 	if len(m.Want)+len(m.Got) > 0 {
-		s += fmt.Sprintf(" (wanted %s, got %s)", listing(m.Want), listing(m.Got))
-	}
-	return s
-}
-
-// listing keeps messages readable when a set has hundreds of values.
-func listing(values []string) string {
-	const most = 8
-	if len(values) == 0 {
-		return "nothing"
-	}
-	s := strings.Join(values[:min(len(values), most)], ", ")
-	if more := len(values) - most; more > 0 {
-		s += fmt.Sprintf(", and %d more", more)
+		s += fmt.Sprintf(" (wanted %s, got %s)", provider.Listing(m.Want), provider.Listing(m.Got))
 	}
 	return s
 }

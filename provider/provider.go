@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"slipway/zone"
@@ -162,4 +163,18 @@ func (p Plan) Validate() error {
 		}
 	}
 	return nil
+}
+
+// Listing writes values for people, and keeps a message readable when a set has
+// hundreds of them.
+func Listing(values []string) string {
+	const most = 8
+	if len(values) == 0 {
+		return "nothing"
+	}
+	s := strings.Join(values[:min(len(values), most)], ", ")
+	if more := len(values) - most; more > 0 {
+		s += fmt.Sprintf(", and %d more", more)
+	}
+	return s
 }

@@ -30,7 +30,7 @@ type header struct {
 }
 
 const (
-	headerMark = ";slipway:"
+	headerMark = "; applied: "
 
 	// maxHeader bounds how far the header is looked for, in bytes.
 	maxHeader = 8 << 10

@@ -2,6 +2,7 @@ package zonefile
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,18 +13,24 @@ import (
 // Replace makes the file at path hold what write writes, or leaves it as it was:
 // whoever reads it, and whenever this process is killed, it is one of the two,
 // whole. The new content and the directory entry are on disk before it returns.
+// Nobody else may replace the same path meanwhile: the temporary file beside it has a
+// fixed name, so that kills leave one behind at most.
 func Replace(path string, perm fs.FileMode, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	// A name that starts with a dot and does not end in Suffix: a leftover of a
 	// killed process is never mistaken for a zone.
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
+	name := filepath.Join(dir, "."+filepath.Base(path)+".tmp")
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	tmp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	defer func() {
 		if err != nil {
 			tmp.Close()
-			os.Remove(tmp.Name())
+			os.Remove(name)
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
@@ -34,7 +41,7 @@ func Replace(path string, perm fs.FileMode, write func(io.Writer) error) (err er
 	if err := buf.Flush(); err != nil {
 		return err
 	}
-	if err := tmp.Chmod(perm); err != nil {
+	if err := tmp.Chmod(perm); err != nil { // whatever the umask is
 		return err
 	}
 	if err := tmp.Sync(); err != nil {
@@ -43,7 +50,7 @@ func Replace(path string, perm fs.FileMode, write func(io.Writer) error) (err er
 	if err := tmp.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
+	if err := os.Rename(name, path); err != nil {
 		return err
 	}
 	return syncDir(dir)

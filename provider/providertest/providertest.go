@@ -1,0 +1,436 @@
+// Package providertest is the suite that every provider passes. It says in tests
+// what package provider says in words: what was planned is what becomes live or
+// nothing is, an apply that is run again does nothing twice and returns the same
+// receipt, and nobody's change is undone unseen. Read Run first.
+package providertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"slipway/provider"
+	"slipway/zone"
+)
+
+// Backend makes an empty place for zones that lives as long as t, and returns a
+// function that opens the provider on it. Opening it again is what a restarted
+// process does.
+type Backend func(t *testing.T) (open func() provider.Provider)
+
+const z = zone.Name("apps.finmicro.example")
+
+// Run runs the whole suite.
+func Run(t *testing.T, backend Backend) {
+	for name, test := range map[string]func(*testing.T, *subject){
+		"AbsentZone":      absentZone,
+		"CreateToDelete":  createToDelete,
+		"SameContent":     sameContent,
+		"RunAgain":        runAgain,
+		"Drifted":         drifted,
+		"ExpectAnything":  expectAnything,
+		"DefaultTTL":      defaultTTL,
+		"EveryType":       everyType,
+		"Names":           names,
+		"ZoneNames":       zoneNames,
+		"Refused":         refused,
+		"Cancelled":       cancelled,
+		"DifferentZones":  differentZones,
+		"OneZoneAtATime":  oneZoneAtATime,
+		"ManyRecordSets":  manyRecordSets,
+		"ApexNameServers": apexNameServers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			open := backend(t)
+			test(t, &subject{T: t, p: open(), open: open})
+		})
+	}
+}
+
+// subject is a provider under test with the steps that the tests share.
+type subject struct {
+	*testing.T
+	p    provider.Provider
+	open func() provider.Provider
+}
+
+func (s *subject) read(z zone.Name) *provider.Live {
+	s.Helper()
+	live, err := s.p.Read(s.Context(), z)
+	if err != nil {
+		s.Fatalf("read %s: %v", z, err)
+	}
+	if live.Zone != z {
+		s.Errorf("read %s: it is called %q", z, live.Zone)
+	}
+	if d := provider.Digest(live.Sets); live.Digest != d {
+		s.Errorf("read %s: digest %s is not that of the sets, %s", z, live.Digest, d)
+	}
+	if sum, ok := s.p.(provider.Summariser); ok {
+		got, err := sum.Summary(s.Context(), z)
+		if err != nil {
+			s.Fatalf("summary %s: %v", z, err)
+		}
+		if got.Digest != live.Digest || got.Serial != live.Serial || got.Exists != live.Exists || got.DefaultTTL != live.DefaultTTL {
+			s.Errorf("summary %s: %+v is not what Read returns", z, got)
+		}
+	}
+	return live
+}
+
+func (s *subject) plan(z zone.Name, change string, desired ...zone.RRSet) provider.Plan {
+	s.Helper()
+	return provider.NewPlan(z, desired, s.read(z), change, "commit-of-"+change)
+}
+
+func (s *subject) apply(p provider.Plan) *provider.Receipt {
+	s.Helper()
+	r, err := s.p.Apply(s.Context(), p)
+	if err != nil {
+		s.Fatalf("apply %s to %s: %v", p.ChangeID, p.Zone, err)
+	}
+	if r.Zone != p.Zone || r.Provider == "" || r.ProviderChange == "" || r.At.IsZero() {
+		s.Errorf("receipt of %s lacks something: %+v", p.ChangeID, r)
+	}
+	if want := provider.Digest(p.Desired); r.After != want {
+		s.Errorf("receipt of %s: after %s, want %s", p.ChangeID, r.After, want)
+	}
+	if live := s.read(p.Zone); live.Digest != r.After || live.Serial != r.Serial || !live.Exists {
+		s.Errorf("after %s: live %s serial %d, receipt says %s serial %d", p.ChangeID, live.Digest, live.Serial, r.After, r.Serial)
+		for _, e := range zone.Diff(p.Zone, p.Desired, live.Sets) {
+			s.Errorf("  %s %s %s: %+v -> %+v", e.Op, e.Name, e.Type, e.Before, e.After)
+		}
+	}
+	return r
+}
+
+// set makes a record set from values that are valid.
+func (s *subject) set(name zone.Name, typ string, ttl int, values ...string) zone.RRSet {
+	s.Helper()
+	set, err := zone.NewRRSet(name, typ, ttl, values)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return set
+}
+
+func (s *subject) a(host string, values ...string) zone.RRSet {
+	s.Helper()
+	return s.set(zone.Name(host)+"."+z, "A", 300, values...)
+}
+
+func absentZone(t *testing.T, s *subject) {
+	live := s.read(z)
+	if live.Exists || len(live.Sets) != 0 || live.Digest != provider.Digest(nil) {
+		t.Errorf("a zone that is not there: %+v", live)
+	}
+}
+
+func createToDelete(t *testing.T, s *subject) {
+	before := s.read(z).Digest
+	var serial uint32
+	for i, desired := range [][]zone.RRSet{
+		{s.a("expenses", "192.0.2.10")},                                                  // create
+		{s.a("expenses", "192.0.2.10"), s.a("menu", "192.0.2.20")},                       // add
+		{s.a("expenses", "192.0.2.11"), s.a("menu", "192.0.2.20", "192.0.2.21")},         // change
+		{s.set("expenses."+z, "A", 60, "192.0.2.11"), s.a("menu", "192.0.2.20")},         // TTL, fewer values
+		{s.set("expenses."+z, "CNAME", 60, "host.example.net."), s.a("x", "192.0.2.30")}, // another type
+		{}, // everything goes
+		{s.a("expenses", "192.0.2.10")},
+	} {
+		r := s.apply(s.plan(z, fmt.Sprintf("change-%d", i), desired...))
+		if !r.Applied || r.Before != before {
+			t.Errorf("step %d: applied %v, before %s, want true and %s", i, r.Applied, r.Before, before)
+		}
+		// RFC 1982: greater, in a circle.
+		if i > 0 && int32(r.Serial-serial) <= 0 {
+			t.Errorf("step %d: serial %d does not follow %d", i, r.Serial, serial)
+		}
+		before, serial = r.After, r.Serial
+	}
+}
+
+func sameContent(t *testing.T, s *subject) {
+	first := s.apply(s.plan(z, "first", s.a("expenses", "192.0.2.10")))
+	second := s.apply(s.plan(z, "second", s.a("expenses", "192.0.2.10")))
+	if second.Applied || second.Serial != first.Serial || second.Before != second.After {
+		t.Errorf("a change to what is live already: %+v after %+v", second, first)
+	}
+}
+
+func runAgain(t *testing.T, s *subject) {
+	s.apply(s.plan(z, "before", s.a("menu", "192.0.2.20")))
+	p := s.plan(z, "change", s.a("expenses", "192.0.2.10"))
+	first := s.apply(p)
+	s.p = s.open()
+	again := s.apply(p)
+	if !again.At.Equal(first.At) {
+		t.Errorf("the second run is of %v, the first of %v", again.At, first.At)
+	}
+	again.At = first.At
+	if *again != *first {
+		t.Errorf("run again after a kill, the receipt is another one:\n%+v\n%+v", first, again)
+	}
+}
+
+func drifted(t *testing.T, s *subject) {
+	s.apply(s.plan(z, "first", s.a("expenses", "192.0.2.10")))
+	stale := s.plan(z, "stale", s.a("expenses", "192.0.2.11"))
+	s.apply(s.plan(z, "other", s.a("expenses", "192.0.2.99")))
+	before := s.read(z)
+	_, err := s.p.Apply(t.Context(), stale)
+	var d *provider.DriftedError
+	if !errors.Is(err, provider.ErrDrifted) || !errors.As(err, &d) || d.Zone != z || d.Expect != stale.Expect || d.Found != before.Digest {
+		t.Errorf("a plan against an older zone: %v", err)
+	}
+	if after := s.read(z); after.Digest != before.Digest || after.Serial != before.Serial {
+		t.Errorf("a refused plan changed the zone: %+v, was %+v", after, before)
+	}
+	// What a stale plan asks for is there already: nothing to refuse.
+	stale.Desired = before.Sets
+	if r := s.apply(stale); r.Applied {
+		t.Errorf("nothing to do, and applied: %+v", r)
+	}
+	// A plan for a zone that is not there, while it is.
+	if _, err := s.p.Apply(t.Context(), provider.NewPlan(z, nil, nil, "new", "commit")); !errors.Is(err, provider.ErrDrifted) {
+		t.Errorf("a plan for a new zone that exists: %v", err)
+	}
+}
+
+func expectAnything(t *testing.T, s *subject) {
+	s.apply(s.plan(z, "first", s.a("expenses", "192.0.2.10")))
+	p := provider.NewPlan(z, []zone.RRSet{s.a("expenses", "192.0.2.11")}, nil, "second", "commit")
+	p.Expect = provider.ExpectAnything
+	if r := s.apply(p); !r.Applied {
+		t.Errorf("not applied: %+v", r)
+	}
+}
+
+func defaultTTL(t *testing.T, s *subject) {
+	desired := []zone.RRSet{s.set("expenses."+z, "A", zone.NoTTL, "192.0.2.10"), s.set("zero."+z, "A", 0, "192.0.2.10")}
+	s.apply(s.plan(z, "first", desired...))
+	if p := s.plan(z, "second", desired...); len(p.Edits) != 0 {
+		t.Errorf("a set without a TTL differs from itself once applied: %+v", p.Edits)
+	}
+	if r := s.apply(s.plan(z, "second", desired...)); r.Applied {
+		t.Errorf("a set without a TTL was applied again: %+v", r)
+	}
+}
+
+func everyType(t *testing.T, s *subject) {
+	values := map[string][]string{
+		"A":          {"192.0.2.1", "192.0.2.2"},
+		"AAAA":       {"2001:db8::1", "::"},
+		"CAA":        {`0 issue "letsencrypt.org"`, `128 iodef "mailto:security@finmicro.example"`},
+		"CNAME":      {"www.example.net."},
+		"DNAME":      {"example.net."},
+		"DS":         {"60485 13 2 d4b7d520e7bb5f0f67674a0cceb1e3e0614b93c4f9e99b8383f6a1e4469da50a"},
+		"LOC":        {"31 58 52.100 S 115 49 11.700 E 20m 10m 10m 2m"},
+		"MX":         {"10 mail.example.net.", "20 mail2.example.net."},
+		"NAPTR":      {`10 100 "S" "SIP+D2U" "!^.*$!sip:info@finmicro.example!" .`},
+		"NS":         {"ns1.example.net.", "ns2.example.net."},
+		"OPENPGPKEY": {"mDMEZQ8="},
+		"PTR":        {"host.example.net."},
+		"SPF":        {`"v=spf1 -all"`},
+		"SRV":        {"10 60 5060 sip.example.net."},
+		"SSHFP":      {"4 2 a87f1b687ac0e57d2a081a2f282672334d90ed316d2b818ca9580ea384d92401"},
+		"SVCB":       {`1 svc.example.net. alpn="h2,h3" port="8443"`},
+		"HTTPS":      {`1 . alpn="h2,h3" ipv4hint="192.0.2.1,192.0.2.2"`},
+		"TLSA":       {"3 1 1 0d6fce3ff9b4ad1f1c8d1e3a5c94a4f2f1e5b1d30cf4d3b6a8d9c9d0b0f4a1c2"},
+		"URI":        {`10 1 "https://www.example.net/path;x=1"`},
+		"TYPE65280":  {`\# 4 0a000001`},
+		"TXT": {
+			`"v=DKIM1; k=rsa; p=MIIBIjANBgkqh"`, `"say \"hi\" \\ there; # no comment"`, `"tab\009 and \195\169"`, `""`,
+			strings.Repeat("0123456789abcdef", 64), // over one string of 255 octets
+		},
+	}
+	var desired []zone.RRSet
+	for typ, v := range values {
+		desired = append(desired, s.set(zone.Name(strings.ToLower(typ))+"."+z, typ, 300, v...))
+	}
+	s.apply(s.plan(z, "all", desired...))
+	if p := s.plan(z, "all", desired...); len(p.Edits) != 0 {
+		t.Errorf("%d record sets do not come back as they were: %+v", len(p.Edits), p.Edits)
+	}
+}
+
+func names(t *testing.T, s *subject) {
+	var desired []zone.RRSet
+	for _, host := range []string{
+		"*", "*.deep", "_dmarc", "_443._tcp.www", "a.b.c.d.e.f", "xn--bcher-kva", "0", "-", `has\.dot`, `sp\032ace`, `at\@`, `semi\;colon`, `quo\"te`,
+		`back\\slash`, `par\(en`, `dollar\$`, `\255\000`, strings.Repeat("x", 63), "include", "$origin", "in", "a", "soa", "ttl", "3600",
+	} {
+		name, err := zone.ParseName(host + "." + string(z))
+		if err != nil {
+			t.Fatalf("%s: %v", host, err)
+		}
+		desired = append(desired, s.set(name, "A", 300, "192.0.2.1"), s.set(name, "TXT", 300, host))
+	}
+	desired = append(desired, s.set(z, "MX", 300, "10 mail."+string(z)+"."), s.set(z, "TXT", 300, "apex"))
+	s.apply(s.plan(z, "names", desired...))
+}
+
+func zoneNames(t *testing.T, s *subject) {
+	long := strings.Repeat("abcdefghijklmnopqrstuvwxyz.", 8) + "example"
+	for _, z := range []zone.Name{
+		"0/25.2.0.192.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa", "xn--bcher-kva.example", "_tcp.example", "x", zone.Name(long), zone.Name(long[1:]),
+		`..`, `../up.example`, `a\.b.example`, `sl\/ash.example`, `nul\000.example`,
+	} {
+		z, err := zone.ParseName(string(z))
+		if err != nil {
+			continue // not a name: nothing a zone can be called
+		}
+		host := "www." + z
+		r := s.apply(s.plan(z, "create", s.set(host, "TXT", 300, string(z))))
+		if !r.Applied {
+			t.Errorf("zone %s shares its place with another", z)
+		}
+	}
+}
+
+func refused(t *testing.T, s *subject) {
+	good := s.plan(z, "good", s.a("expenses", "192.0.2.10"))
+	s.apply(good)
+	before := s.read(z)
+	for what, desired := range map[string][]zone.RRSet{
+		"outside the zone":    {s.set("www.example.net", "A", 300, "192.0.2.1")},
+		"sibling zone":        {s.set("www.xapps.finmicro.example", "A", 300, "192.0.2.1")},
+		"twice":               {s.a("a", "192.0.2.1"), s.a("a", "192.0.2.2")},
+		"bad address":         {{Name: "a." + z, Type: "A", TTL: 300, Values: []string{"192.0.2.300"}}},
+		"no values":           {{Name: "a." + z, Type: "A", TTL: 300}},
+		"new line in data":    {{Name: "a." + z, Type: "TXT", TTL: 300, Values: []string{"\"x\"\nevil 300 IN A 192.0.2.66"}}},
+		"new line in address": {{Name: "a." + z, Type: "A", TTL: 300, Values: []string{"192.0.2.1\nevil 300 IN A 192.0.2.66"}}},
+		"comment in data":     {{Name: "a." + z, Type: "A", TTL: 300, Values: []string{"192.0.2.1 ; x"}}},
+		"new line in name":    {{Name: "a\nevil." + z, Type: "A", TTL: 300, Values: []string{"192.0.2.1"}}},
+		"directive as name":   {{Name: "$INCLUDE /etc/passwd." + z, Type: "A", TTL: 300, Values: []string{"192.0.2.1"}}},
+		"new line in type":    {{Name: "a." + z, Type: "A\nevil 300 IN A", TTL: 300, Values: []string{"192.0.2.1"}}},
+		"unknown type":        {{Name: "a." + z, Type: "NOSUCH", TTL: 300, Values: []string{"x"}}},
+		"negative TTL":        {{Name: "a." + z, Type: "A", TTL: -5, Values: []string{"192.0.2.1"}}},
+		"TTL over 31 bits":    {{Name: "a." + z, Type: "A", TTL: 1 << 31, Values: []string{"192.0.2.1"}}},
+	} {
+		p := good
+		p.Desired, p.Expect, p.ChangeID = desired, before.Digest, what
+		if r, err := s.p.Apply(t.Context(), p); err == nil {
+			t.Errorf("%s: applied, %+v", what, r)
+		}
+	}
+	p := s.plan(z, "no expectation", s.a("expenses", "192.0.2.11"))
+	p.Expect = ""
+	if _, err := s.p.Apply(t.Context(), p); err == nil {
+		t.Error("a plan made against nothing was applied")
+	}
+	for _, bad := range []zone.Name{"", "UPPER.example", "dot.example.", "..", "a..b", "../x"} {
+		p := provider.NewPlan(bad, nil, nil, "bad", "commit")
+		if _, err := s.p.Apply(t.Context(), p); err == nil {
+			t.Errorf("zone name %q was applied", bad)
+		}
+		if _, err := s.p.Read(t.Context(), bad); err == nil {
+			t.Errorf("zone name %q was read", bad)
+		}
+	}
+	if after := s.read(z); after.Digest != before.Digest || after.Serial != before.Serial {
+		t.Errorf("a refused plan changed the zone: %+v, was %+v", after, before)
+	}
+}
+
+func cancelled(t *testing.T, s *subject) {
+	s.apply(s.plan(z, "first", s.a("expenses", "192.0.2.10")))
+	p := s.plan(z, "second", s.a("expenses", "192.0.2.11"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.p.Apply(ctx, p); !errors.Is(err, context.Canceled) {
+		t.Errorf("apply: %v", err)
+	}
+	if _, err := s.p.Read(ctx, z); !errors.Is(err, context.Canceled) {
+		t.Errorf("read: %v", err)
+	}
+	if live := s.read(z); live.Digest != p.Expect {
+		t.Errorf("a cancelled apply changed the zone")
+	}
+	s.apply(p) // and left nothing behind that hinders the next
+}
+
+func differentZones(t *testing.T, s *subject) {
+	const zones, steps = 8, 5
+	var wg sync.WaitGroup
+	for i := range zones {
+		z := zone.Name(fmt.Sprintf("zone%d.example", i))
+		wg.Go(func() {
+			for j := range steps {
+				live, err := s.p.Read(t.Context(), z)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				desired := []zone.RRSet{{Name: "a." + z, Type: "A", TTL: 300, Values: []string{fmt.Sprintf("192.0.2.%d", j)}}}
+				if r, err := s.p.Apply(t.Context(), provider.NewPlan(z, desired, live, fmt.Sprint(j), "commit")); err != nil || !r.Applied {
+					t.Errorf("zone %s step %d: %+v, %v", z, j, r, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func oneZoneAtATime(t *testing.T, s *subject) {
+	const rivals = 8
+	plans := make([]provider.Plan, rivals)
+	for i := range plans {
+		plans[i] = s.plan(z, fmt.Sprintf("rival-%d", i), s.a("expenses", fmt.Sprintf("192.0.2.%d", i)))
+	}
+	won := make([]bool, rivals)
+	var wg sync.WaitGroup
+	for i, p := range plans {
+		wg.Go(func() {
+			r, err := s.open().Apply(t.Context(), p) // as another process would
+			switch {
+			case err == nil && r.Applied:
+				won[i] = true
+			case !errors.Is(err, provider.ErrDrifted):
+				t.Errorf("rival %d: %+v, %v", i, r, err)
+			}
+		})
+	}
+	wg.Wait()
+	winners := 0
+	for i, w := range won {
+		if w {
+			winners++
+			if got := s.read(z).Digest; got != provider.Digest(plans[i].Desired) {
+				t.Errorf("rival %d was told that it won, and another's zone is live", i)
+			}
+		}
+	}
+	if winners != 1 {
+		t.Errorf("%d of %d plans against one version of a zone were applied", winners, rivals)
+	}
+}
+
+func manyRecordSets(t *testing.T, s *subject) {
+	desired := make([]zone.RRSet, 2000)
+	for i := range desired {
+		desired[i] = s.a(fmt.Sprintf("host-%d", i), fmt.Sprintf("192.0.2.%d", i%256))
+	}
+	s.apply(s.plan(z, "many", desired...))
+	desired[1000] = s.a("host-1000", "198.51.100.1")
+	p := s.plan(z, "one", desired...)
+	if len(p.Edits) != 1 || p.Edits[0].Op != zone.Update {
+		t.Errorf("one set of many changed: %d edits", len(p.Edits))
+	}
+	start := time.Now()
+	s.apply(p)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("one set of 2,000 took %v", took)
+	}
+}
+
+func apexNameServers(t *testing.T, s *subject) {
+	ns := s.set(z, "NS", 300, "ns1.finmicro.example.")
+	s.apply(s.plan(z, "own", s.a("a", "192.0.2.1"), ns))
+	s.apply(s.plan(z, "none", s.a("a", "192.0.2.1")))
+	s.apply(s.plan(z, "own again", s.a("a", "192.0.2.1"), ns))
+}

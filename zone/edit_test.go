@@ -17,7 +17,7 @@ func TestEditsOfRealZones(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		step := 1 + len(sets)/12
+		step := 1 + len(sets)/6
 		for i := 0; i < len(sets); i += step {
 			r := sets[i]
 			for name, edit := range editsOf(r) {

@@ -150,6 +150,7 @@ func paramsNode(toks []token) *yaml.Node {
 		}
 		v := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 		switch {
+		case val == "":
 		case listParams[key]:
 			v = &yaml.Node{Kind: yaml.SequenceNode}
 			for _, item := range strings.Split(val, ",") {

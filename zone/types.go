@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -113,8 +114,12 @@ func knownType(typ string) bool {
 	if _, ok := recordTypes[typ]; ok {
 		return true
 	}
-	if rest, ok := strings.CutPrefix(typ, "TYPE"); ok { // RFC 3597 section 5
-		return rest != "" && len(rest) <= 5 && strings.Trim(rest, "0123456789") == ""
+	if rest, ok := strings.CutPrefix(typ, "TYPE"); ok {
+		// RFC 3597 section 5. A type that has a name goes by it and by no
+		// other, or a rule about MX could be passed by writing TYPE15.
+		n, err := strconv.ParseUint(rest, 10, 16)
+		_, named := dns.TypeToString[uint16(n)]
+		return err == nil && n != 0 && !named && strconv.FormatUint(n, 10) == rest
 	}
 	t, ok := dns.StringToType[typ]
 	return ok && !notData[t]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -302,8 +303,9 @@ func canonicalText(value string, strict bool) (string, error) {
 	return quoteText(value), nil
 }
 
-// serviceParams rewrites SVCB parameters so that their values are quoted:
-// a quoted token belongs to the key= before it.
+// serviceParams rewrites SVCB parameters so that their values are quoted (a
+// quoted token belongs to the key= before it) and sorts them by the number of
+// their key, as RFC 9460 section 2.2 has them sent.
 func serviceParams(toks []token) ([]string, error) {
 	var out []string
 	for _, t := range toks {
@@ -326,8 +328,26 @@ func serviceParams(toks []token) ([]string, error) {
 		}
 		out = append(out, t.text)
 	}
+	slices.SortStableFunc(out, func(a, b string) int { return int(paramNumber(a)) - int(paramNumber(b)) })
 	return out, nil
 }
+
+// paramNumber is the number of a parameter's key; one without a name is keyNNNNN.
+func paramNumber(param string) uint64 {
+	key, _, _ := strings.Cut(param, "=")
+	if i := slices.Index(serviceKeys, key); i >= 0 {
+		return uint64(i)
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(key, "key"), 10, 16)
+	if err != nil {
+		return 65535 // reserved; whoever reads it will refuse it
+	}
+	return n
+}
+
+// serviceKeys are the named SVCB parameters by their numbers (RFC 9460 section
+// 14.3.2, RFC 9461, RFC 9540).
+var serviceKeys = []string{"mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"}
 
 // wireForm has miekg/dns read the value, and returns what it writes: the form
 // of every type that needs no rule of our own.
@@ -359,8 +379,16 @@ func wireForm(typ, value string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s := strings.TrimPrefix(rr.String(), rr.Header().String())
-	return s, nil
+	return rdata(rr), nil
+}
+
+// rdata is what follows the header of a record in presentation form.
+func rdata(rr dns.RR) string {
+	s := rr.String()
+	if _, generic := rr.(*dns.RFC3597); generic {
+		return s[strings.Index(s, `\#`):]
+	}
+	return strings.TrimPrefix(s, rr.Header().String())
 }
 
 // parseRR reads one value with miekg/dns and packs it, which finds what its

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,4 +81,24 @@ func TestRealZonesAreReadWithoutLoss(t *testing.T) {
 		}
 	}
 	t.Logf("%d record sets, %d not valid", sets, odd)
+}
+
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
+
+// golden compares got with a file in testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; run go test -update and look at the difference:\n%s", path, lineDiff(string(want), string(got)))
+	}
 }

@@ -42,6 +42,11 @@ func create(ctx context.Context, dir string, kit fs.FS, by Person, when time.Tim
 	if signer == nil {
 		return errors.New("no signing key")
 	}
+	return build(ctx, dir, func(r *Repo) error { return r.first(ctx, kit, by, when, signer) })
+}
+
+// build makes a hardened bare repository at dir and has it filled before it takes its place.
+func build(ctx context.Context, dir string, fill func(*Repo) error) error {
 	if err := mustBeEmpty(dir); err != nil {
 		return err
 	}
@@ -67,7 +72,7 @@ func create(ctx context.Context, dir string, kit fs.FS, by Person, when time.Tim
 			return err
 		}
 	}
-	if err := r.first(ctx, kit, by, when, signer); err != nil {
+	if err := fill(r); err != nil {
 		return err
 	}
 	if err := r.Close(); err != nil {

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/change"
+	"slipway/check"
+	"slipway/repo"
+)
+
+// workTree is the value of --head that stands for the files on disk.
+const workTree = "worktree"
+
+// comparison is what `check` and `plan` compare.
+type comparison struct {
+	dir, base, head string
+}
+
+func (o *comparison) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.dir, "repo", ".", "the zones repository")
+	f.StringVar(&o.base, "base", "", "what is in force: a commit, branch or tag (default: where the head left origin/main or main)")
+	f.StringVar(&o.head, "head", workTree, "what is proposed: a commit, branch or tag, or worktree for the files on disk")
+}
+
+// open opens the repository and finds the two sides. The caller closes the repository.
+func (o *comparison) open(ctx context.Context) (r *repo.Repo, base, head *repo.Tree, err error) {
+	if info, err := os.Stat(o.dir); err != nil || !info.IsDir() {
+		return nil, nil, nil, &usage{what: fmt.Sprintf("--repo %s: there is no such folder", o.dir)}
+	}
+	if r, err = repo.Open(ctx, o.dir); err != nil {
+		return nil, nil, nil, err
+	}
+	if base, head, err = o.sides(ctx, r); err != nil {
+		return nil, nil, nil, errors.Join(err, r.Close())
+	}
+	return r, base, head, nil
+}
+
+func (o *comparison) sides(ctx context.Context, r *repo.Repo) (base, head *repo.Tree, err error) {
+	if o.head == workTree {
+		head, err = r.WorkTree(ctx)
+	} else {
+		head, err = tree(ctx, r, "--head", o.head)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.base != "" {
+		base, err = tree(ctx, r, "--base", o.base)
+	} else {
+		base, err = o.defaultBase(ctx, r)
+	}
+	return base, head, err
+}
+
+func tree(ctx context.Context, r *repo.Repo, flag, rev string) (*repo.Tree, error) {
+	commit, err := r.Resolve(ctx, rev)
+	if errors.Is(err, repo.ErrNotFound) {
+		return nil, &usage{what: fmt.Sprintf("%s %s: the repository has no such commit, branch or tag", flag, rev)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Tree(ctx, commit)
+}
+
+// defaultBase is where the head left main: what a merge would compare with. Before the
+// first commit it is the empty tree.
+func (o *comparison) defaultBase(ctx context.Context, r *repo.Repo) (*repo.Tree, error) {
+	rev := o.head
+	if rev == workTree {
+		rev = "HEAD"
+	}
+	head, err := r.Resolve(ctx, rev)
+	if errors.Is(err, repo.ErrNotFound) {
+		return r.EmptyTree(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, main := range []string{"refs/remotes/origin/main", "refs/heads/main"} {
+		commit, err := r.Resolve(ctx, main)
+		if errors.Is(err, repo.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if commit, err = r.MergeBase(ctx, commit, head); errors.Is(err, repo.ErrNotFound) {
+			return nil, &usage{what: "the head has no history in common with main", help: "Say with --base what to compare it with."}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return r.Tree(ctx, commit)
+	}
+	return r.Tree(ctx, head)
+}
+
+func (t *tool) checkCommand() *cobra.Command {
+	var o comparison
+	var as, asOf string
+	var out *format
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Judge a change: would it be allowed, and who must approve it?",
+		Long: `Compares two versions of the zones repository and judges the difference: what is
+wrong with it, how risky it is, and who must approve it. It needs no server and
+changes nothing.
+
+The rules, groups and policies are those of the base: a change is judged by the rules
+in force, not by its own.
+
+Exit code 0: nothing is denied. 1: something is denied. 2: it cannot be judged; the
+message begins with the file and line to mend.`,
+		Example: `  slipway check                                      the files on disk, since main
+  slipway check --base HEAD~1 --head HEAD            the last commit
+  slipway check --format json | jq .tier             for a pipeline
+  slipway check --as ana@finmicro.example            as if Ana had asked
+  slipway check --as-of 2026-01-31T12:00:00Z         as it was judged then`,
+		GroupID: groupCheck,
+		Args:    noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			when, err := t.moment("--as-of", asOf)
+			if err != nil {
+				return err
+			}
+			if when.IsZero() {
+				when = t.now()
+			}
+			v, err := t.judge(c.Context(), o, as, when)
+			if err != nil {
+				return err
+			}
+			if *out == asJSON {
+				err = t.printJSON(v)
+			} else {
+				err = t.showVerdict(v)
+			}
+			if err == nil && v.Denied {
+				err = verdictNo
+			}
+			return err
+		},
+	}
+	o.flags(c)
+	c.Flags().StringVar(&as, "as", "", "e-mail address of who asks (default: the head's author, or Git's user.email)")
+	c.Flags().StringVar(&asOf, "as-of", "", "judge as of this time (default now)")
+	out = formatFlag(c)
+	return c
+}
+
+func (t *tool) judge(ctx context.Context, o comparison, as string, when time.Time) (*check.Verdict, error) {
+	m := t.busy("Checking")
+	defer m.end()
+	r, base, head, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	settings, err := base.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if as == "" && o.head == workTree {
+		as = gitSays(ctx, o.dir, "config", "user.email")
+	} else if as == "" {
+		as = gitSays(ctx, o.dir, "show", "--no-patch", "--format=%ae", head.Commit())
+	}
+	return check.NewEngine().Run(ctx, check.Input{
+		Repo: r, Base: base, Head: head, AsOf: when.UTC(),
+		Requester: check.Requester{ID: as, Groups: settings.GroupsOf(as), ThirdParty: settings.ThirdParty(as)},
+	})
+}
+
+func (t *tool) planCommand() *cobra.Command {
+	var o comparison
+	var out *format
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what a change would do to each zone, without judging it",
+		Long: `Compares two versions of the zones repository and shows the record sets that would
+be created (+), changed (~) and deleted (-) in each zone as it is served: zone files
+and apps together.`,
+		Example: `  slipway plan                            the files on disk, since main
+  slipway plan --head origin/new-app      somebody's branch`,
+		GroupID: groupCheck,
+		Args:    noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			difference, err := t.compare(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			if *out == asJSON {
+				return t.printJSON(difference)
+			}
+			return t.showPlan(difference)
+		},
+	}
+	o.flags(c)
+	out = formatFlag(c)
+	return c
+}
+
+func (t *tool) compare(ctx context.Context, o comparison) (*change.Change, error) {
+	m := t.busy("Comparing")
+	defer m.end()
+	r, base, head, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return change.Compute(ctx, r, base, head)
+}
+
+// moment reads a time as people write it. The empty string is the zero time.
+func (t *tool) moment(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if at, err := time.Parse(time.RFC3339, s); err == nil {
+		return at, nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
+		if at, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return at, nil
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return t.now().Add(d), nil
+	}
+	return time.Time{}, &usage{what: fmt.Sprintf("%s %s is not a time", flag, s),
+		help: "Write 2027-01-31T09:00:00Z, 2027-01-31 09:00 (your time zone), 2027-01-31, or 3h for three hours from now."}
+}

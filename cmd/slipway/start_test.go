@@ -1,0 +1,96 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestSmall keeps the tool small: it must never link the workflow engine or the server's pages.
+func TestSmall(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range strings.Fields(string(out)) {
+		for _, never := range []string{"slipway/flow", "slipway/portal", "slipway/nameserver", "go.temporal.io/", "github.com/coredns/", "testing"} {
+			if p == never || strings.HasSuffix(never, "/") && strings.HasPrefix(p, never) {
+				t.Errorf("slipway imports %s", p)
+			}
+		}
+	}
+}
+
+// startLimit is how fast the tool must start. The test takes the best of several starts, so
+// that a busy machine does not fail it.
+const startLimit = 50 * time.Millisecond
+
+func TestStart(t *testing.T) {
+	binary := build(t)
+	var took []time.Duration
+	for range 15 {
+		began := time.Now()
+		if out, err := exec.Command(binary, "version").CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	t.Logf("best %s, median %s", took[0], took[len(took)/2])
+	if took[0] > startLimit {
+		t.Errorf("starts in %s at best; %s is allowed", took[0], startLimit)
+	}
+}
+
+func BenchmarkStart(b *testing.B) {
+	binary := build(b)
+	for b.Loop() {
+		if err := exec.Command(binary, "version").Run(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// The cold checks: a fresh process judges a change of one record, with all rules.
+
+func BenchmarkCheckOneZoneOf100k(b *testing.B)  { benchmarkCheck(b, 1, 100_000, "HEAD") }
+func BenchmarkCheck1000ZonesOf100(b *testing.B) { benchmarkCheck(b, 1000, 100, "HEAD") }
+func BenchmarkCheckWorkTreeOf100k(b *testing.B) { benchmarkCheck(b, 1, 100_000, workTree) }
+func BenchmarkCheckWorkTreeOf1000(b *testing.B) { benchmarkCheck(b, 1000, 100, workTree) }
+
+func benchmarkCheck(b *testing.B, zones, records int, head string) {
+	binary := build(b)
+	dir := generate(b, zones, records)
+	peak := int64(0)
+	for b.Loop() {
+		c := exec.Command(binary, "check", "--repo", dir, "--base", "HEAD~1", "--head", head, "--as", "ana@finmicro.example", "--format", "json")
+		var stderr strings.Builder
+		c.Stderr = &stderr
+		out, err := c.Output()
+		if err != nil {
+			b.Fatalf("%v\n%s%s", err, out, stderr.String())
+		}
+		if !strings.Contains(string(out), `"creates": 1`) {
+			b.Fatalf("not the change that was made:\n%.2000s", out)
+		}
+		if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			peak = max(peak, usage.Maxrss) // KiB on Linux
+		}
+	}
+	b.ReportMetric(float64(peak)/1024, "peak-MB")
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/check")
+}
+
+// build makes the real binary: the test binary is larger and starts slower.
+func build(t testing.TB) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "slipway")
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return binary
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/approval"
+	"slipway/client"
+)
+
+func (t *tool) approveCommand() *cobra.Command {
+	var yes, withdraw bool
+	c := &cobra.Command{
+		Use:   "approve ID",
+		Short: "Approve a change",
+		Long: `Shows what a change does, how it was judged and why, asks whether you approve it, and
+records your decision.
+
+You approve exactly what you saw: if the change or the rules become different, your
+approval does not count any more. Nobody approves their own change, and nobody counts
+for two groups on one change.`,
+		Example: `  slipway inbox                      what waits for you
+  slipway approve 01J…               look, then decide
+  slipway approve 01J… --withdraw    take your approval back`,
+		GroupID: groupAsk,
+		Args:    one("ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if withdraw {
+				return t.vote(c, args[0], client.Vote{Decision: approval.Withdraw}, true, "")
+			}
+			return t.vote(c, args[0], client.Vote{Decision: approval.Approve}, yes, "Approve this change?")
+		},
+	}
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "approve without being asked")
+	c.Flags().BoolVar(&withdraw, "withdraw", false, "take back your own earlier vote")
+	c.MarkFlagsMutuallyExclusive("yes", "withdraw")
+	return c
+}
+
+func (t *tool) rejectCommand() *cobra.Command {
+	var yes bool
+	var reason string
+	c := &cobra.Command{
+		Use:     "reject ID",
+		Short:   "Reject a change, which ends it",
+		Long:    `Shows a change, asks, and rejects it. One rejection by anyone who may decide ends the change.`,
+		Example: `  slipway reject 01J… --reason "The name looks like our bank's; use another"`,
+		GroupID: groupAsk,
+		Args:    one("ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return &usage{what: "--reason is missing", help: "Say why: whoever asked needs to know what to do differently."}
+			}
+			return t.vote(c, args[0], client.Vote{Decision: approval.Reject, Reason: reason}, yes, "Reject this change?")
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why; the requester will read it")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "reject without being asked")
+	return c
+}
+
+// vote shows the change and sends the decision with the digests of what was shown.
+func (t *tool) vote(c *cobra.Command, id string, v client.Vote, yes bool, question string) error {
+	ctx := c.Context()
+	cl, err := t.client()
+	if err != nil {
+		return err
+	}
+	d, err := cl.Change(ctx, id)
+	if err != nil {
+		return err
+	}
+	v.ChangeDigest, v.PolicyDigest = d.Change.Subject.ChangeDigest, d.Change.Subject.PolicyDigest
+	if d.Verdict != nil && d.Verdict.Change != nil &&
+		(d.Verdict.Change.Digest != v.ChangeDigest || d.Verdict.PolicyDigest != v.PolicyDigest) && v.Decision != approval.Withdraw {
+		return &refusal{what: "The change is being judged anew at this moment.", help: "Try again in a while, so that you decide on what you see."}
+	}
+	if v.Decision != approval.Withdraw {
+		if err := t.showChange(d); err != nil {
+			return err
+		}
+	}
+	if !yes {
+		on, err := t.confirm("\n" + question)
+		if err != nil {
+			return err
+		}
+		if !on {
+			fmt.Fprintln(t.stderr, "Nothing was decided.")
+			return verdictNo
+		}
+	}
+	s, err := cl.Vote(ctx, id, v)
+	if err != nil {
+		return err
+	}
+	done := map[approval.Decision]string{approval.Approve: "Approved.", approval.Reject: "Rejected.", approval.Withdraw: "Taken back."}[v.Decision]
+	fmt.Fprintf(t.stdout, "\n%s The change is now: %s\n", done, flat(phaseText(s)))
+	for _, m := range s.Missing {
+		fmt.Fprintln(t.stdout, "It waits for "+flat(m.Text))
+	}
+	return nil
+}
+
+func (t *tool) inboxCommand() *cobra.Command {
+	var out *format
+	c := &cobra.Command{
+		Use:     "inbox",
+		Short:   "What waits for your decision",
+		GroupID: groupAsk,
+		Args:    noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cl, err := t.client()
+			if err != nil {
+				return err
+			}
+			states, err := cl.Inbox(c.Context())
+			if err != nil {
+				return err
+			}
+			if *out == asJSON {
+				return t.printJSON(map[string]any{"changes": states})
+			}
+			return t.showStates(states, "Nothing waits for you.")
+		},
+	}
+	out = formatFlag(c)
+	return c
+}

@@ -77,15 +77,8 @@ func digAddress(address string) string {
 
 // gitPerson finds who fetches or pushes: a personal token is the password, the user name does not matter.
 func (srv *server) gitPerson(r *http.Request) (repo.Person, error) {
-	_, token, ok := r.BasicAuth()
-	if !ok {
-		return repo.Person{}, errors.New("give a personal token as the password")
-	}
-	p, err := srv.people.Token(r.Context(), token)
-	if err != nil {
-		return repo.Person{}, err
-	}
-	return repo.Person{Name: p.Role, Email: p.ID}, nil
+	p, err := srv.door.Basic(r)
+	return repo.Person{Name: p.Role, Email: p.ID}, err
 }
 
 // receivePush turns `git push origin HEAD:refs/for/main` into a change.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -28,9 +29,6 @@ import (
 	"slipway/zone"
 )
 
-// systemPerson is Slipway itself, as an author of commits and an actor of events.
-var systemPerson = repo.Person{Name: "Slipway", Email: "slipway@localhost"}
-
 // server is every part, wired. The fields are in the order in which they start;
 // close stops them backwards.
 type server struct {
@@ -41,8 +39,10 @@ type server struct {
 	commits  ssh.Signer
 	record   *audit.Log
 	zones    *repo.Repo
+	files    *zonefile.Provider
 	names    *nameserver.Server
 	people   *identity.Service
+	door     *identity.Door
 	changes  *flow.Service
 	web      *http.Server
 	listener net.Listener
@@ -82,7 +82,6 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		{"nameserver", srv.startNames},
 		{"accounts", srv.openPeople},
 		{"workflows", srv.startChanges},
-		{"first zones", srv.serveFirstZones},
 		{"portal", srv.startWeb},
 	} {
 		began := time.Now()
@@ -199,7 +198,8 @@ func (srv *server) createZones(ctx context.Context, dir string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	made, err := repo.Create(ctx, dir, kit, systemPerson, time.Now(), srv.commits)
+	by := repo.Person{Name: "Slipway", Email: "slipway@" + srv.settings.organisation.Domain}
+	made, err := repo.Create(ctx, dir, kit, by, time.Now(), srv.commits)
 	if err != nil {
 		return err
 	}
@@ -236,12 +236,21 @@ func (srv *server) servedZones(ctx context.Context) ([]nameserver.Zone, error) {
 }
 
 func (srv *server) startNames(ctx context.Context) error {
+	files, err := zonefile.New(zonefile.Options{
+		Dir:     srv.embedded(),
+		Applied: func(z zone.Name) { srv.names.Reload(z) },
+	})
+	if err != nil {
+		return err
+	}
+	srv.files = files
 	names, err := nameserver.Start(ctx, nameserver.Options{
 		Dir:      srv.embedded(),
 		KeyDir:   srv.settings.path("dnssec"),
 		Internal: srv.settings.dns,
 		External: srv.settings.dnsExternal,
 		Zones:    srv.servedZones,
+		Log:      srv.log,
 	})
 	if err != nil {
 		return fmt.Errorf("%w (choose other addresses with --dns and --dns-external)", err)
@@ -265,12 +274,7 @@ func (srv *server) provider(ctx context.Context, t *repo.Tree, z zone.Name) (pro
 	if p.Type != "zonefile" {
 		return nil, fmt.Errorf("zone %s: provider %q has type %q; this version knows: zonefile", z, name, p.Type)
 	}
-	return zonefile.New(zonefile.Options{
-		Name:       name,
-		Dir:        srv.embedded(),
-		DefaultTTL: 3600,
-		Applied:    srv.names.Reload,
-	})
+	return srv.files, nil
 }
 
 func (srv *server) openPeople(ctx context.Context) (err error) {
@@ -282,7 +286,11 @@ func (srv *server) openPeople(ctx context.Context) (err error) {
 		return settings.GroupsOf(id), settings.ThirdParty(id), slices.Contains(settings.Administrators, id), nil
 	}
 	srv.people, err = identity.New(ctx, srv.record, directory, time.Now)
-	return err
+	if err != nil {
+		return err
+	}
+	srv.door = identity.NewDoor(srv.people, strings.HasPrefix(srv.settings.baseURL, "https://"), nil)
+	return nil
 }
 
 func (srv *server) startChanges(ctx context.Context) (err error) {
@@ -296,44 +304,17 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 		Identity:  srv.people,
 		Signer:    srv.commits,
 		Provider:  srv.provider,
-		Merged:    srv.names.Refresh,
 		Verify: func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error {
 			_, err := nameserver.Verify(ctx, srv.names.Internal(), sets, gone)
 			return err
 		},
-		Now: time.Now,
+		Logger: srv.log,
 	})
 	if err != nil {
 		return err
 	}
 	srv.onClose(srv.changes.Stop)
 	return nil
-}
-
-// serveFirstZones applies every zone that is on main and was never served: those
-// of the starter kit, or of a repository that was taken over. Later zones come by changes.
-func (srv *server) serveFirstZones(ctx context.Context) error {
-	tree, settings, err := srv.main(ctx)
-	if err != nil {
-		return err
-	}
-	for z := range settings.Zones {
-		p, err := srv.provider(ctx, tree, z)
-		if err != nil {
-			return err
-		}
-		live, err := p.Read(ctx, z)
-		if err != nil {
-			return err
-		}
-		if live.Exists {
-			continue
-		}
-		if err := srv.changes.Adopt(ctx, tree, z, p, live); err != nil {
-			return err
-		}
-	}
-	return srv.names.Refresh(ctx)
 }
 
 func (srv *server) startWeb(ctx context.Context) error {
@@ -344,12 +325,21 @@ func (srv *server) startWeb(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	_, settings, err := srv.main(ctx)
+	if err != nil {
+		return err
+	}
 	handler, err := portal.New(portal.Options{
-		Service:        srv.changes,
-		Identity:       srv.people,
-		Record:         srv.record,
+		Service:  srv.changes,
+		Identity: srv.people,
+		Door:     srv.door,
+		Record:   srv.record,
+		Settings: func(ctx context.Context) (*repo.Settings, error) {
+			_, settings, err := srv.main(ctx)
+			return settings, err
+		},
 		Git:            git,
-		AllowedSigners: repo.AllowedSigners(systemPerson, srv.commits.PublicKey()),
+		AllowedSigners: repo.AllowedSigners("slipway@"+string(settings.Domain), srv.commits.PublicKey()),
 		BaseURL:        srv.settings.baseURL,
 		DNS:            srv.names.Internal(),
 		Logger:         srv.log,

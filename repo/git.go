@@ -33,7 +33,7 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	full := []string{
 		"--no-replace-objects", "--literal-pathspecs",
 		"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false",
-		"-c", "core.filesRefLockTimeout=2000", "-c", "core.packedRefsTimeout=5000",
+		"-c", "core.filesRefLockTimeout=200", "-c", "core.packedRefsTimeout=5000",
 		"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "log.mailmap=false",
 	}
 	if g.dir != "" {

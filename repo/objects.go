@@ -104,14 +104,22 @@ func (o *objects) ask(ctx context.Context, verb, name string) (oid, kind string,
 	if err := o.start(); err != nil {
 		return "", "", 0, err
 	}
-	var line string
 	if _, err = io.WriteString(o.in, verb+" "+name+"\n"); err == nil {
-		line, err = o.out.ReadString('\n')
+		oid, kind, size, err = o.header()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errMissing) {
 		errs := o.errs
 		o.stop()
 		return "", "", 0, &gitError{op: "cat-file", code: -1, stderr: errs.String(), cause: err}
+	}
+	return oid, kind, size, err
+}
+
+// header reads the first line of an answer.
+func (o *objects) header() (oid, kind string, size int64, err error) {
+	line, err := o.out.ReadString('\n')
+	if err != nil {
+		return "", "", 0, err
 	}
 	line = strings.TrimSuffix(line, "\n")
 	if strings.HasSuffix(line, " missing") || strings.HasSuffix(line, " ambiguous") {
@@ -123,8 +131,7 @@ func (o *objects) ask(ctx context.Context, verb, name string) (oid, kind string,
 			return f[0], f[1], size, nil
 		}
 	}
-	o.stop()
-	return "", "", 0, fmt.Errorf("git cat-file: unexpected answer %q", line)
+	return "", "", 0, fmt.Errorf("unexpected answer %q", line)
 }
 
 // info resolves a revision expression to an object.
@@ -171,6 +178,56 @@ func (o *objects) copy(ctx context.Context, w io.Writer, oid, kind string, limit
 	if err != nil {
 		o.stop()
 		return fmt.Errorf("git cat-file %s: %w", oid, err)
+	}
+	return nil
+}
+
+// readAll reads many blobs and hands each to use, in order. The questions are sent
+// ahead of the answers, so that it costs about what one read costs. use must not
+// read objects itself.
+func (o *objects) readAll(ctx context.Context, oids []string, limit int64, use func(i int, content []byte) error) error {
+	const ahead = 256 // questions on their way; their text fits into a pipe's buffer
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for from := 0; from < len(oids); from += ahead {
+		batch := oids[from:min(from+ahead, len(oids))]
+		if err := o.batch(ctx, batch, limit, func(i int, content []byte) error { return use(from+i, content) }); err != nil {
+			o.stop() // answers that nobody wants are still on their way
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *objects) batch(ctx context.Context, oids []string, limit int64, use func(i int, content []byte) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := o.start(); err != nil {
+		return err
+	}
+	var questions strings.Builder
+	for _, oid := range oids {
+		questions.WriteString("contents " + oid + "\n")
+	}
+	if _, err := io.WriteString(o.in, questions.String()); err != nil {
+		return fmt.Errorf("git cat-file: %w", err)
+	}
+	for i, oid := range oids {
+		_, kind, size, err := o.header()
+		if err != nil {
+			return fmt.Errorf("object %s: %w", oid, err)
+		}
+		if kind != "blob" || size > limit {
+			return fmt.Errorf("object %s: %w: a %s of %d bytes, at most %d are read", oid, errTooLarge, kind, size, limit)
+		}
+		content := make([]byte, size+1) // with the line end after it
+		if _, err := io.ReadFull(o.out, content); err != nil {
+			return fmt.Errorf("git cat-file %s: %w", oid, err)
+		}
+		if err := use(i, content[:size:size]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

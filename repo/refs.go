@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// staleLock is the age at which a ref's lock file counts as left behind: git
+// defaultStaleLock is the age at which a ref's lock file counts as left behind: git
 // holds one for milliseconds, and a killed git never removes its own.
-const staleLock = 2 * time.Second
+const defaultStaleLock = 2 * time.Second
 
 // lock takes the repository's write lock. It serialises the merges of all
 // processes on this machine and ends with the process that holds it, however
@@ -49,7 +49,8 @@ func (r *Repo) updateRefs(ctx context.Context, commands string, refs ...string) 
 		if err == nil || try == 3 || !strings.Contains(err.Error(), ".lock': File exists") {
 			return err
 		}
-		for _, ref := range refs {
+		// git also locks HEAD, to log that the branch it points at moved.
+		for _, ref := range append([]string{"HEAD"}, refs...) {
 			if err := r.clearLock(ctx, ref); err != nil {
 				return err
 			}
@@ -63,7 +64,7 @@ func (r *Repo) clearLock(ctx context.Context, ref string) error {
 	if err != nil {
 		return nil // released meanwhile
 	}
-	if wait := staleLock - time.Since(info.ModTime()); wait > 0 {
+	if wait := r.staleLock - time.Since(info.ModTime()); wait > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

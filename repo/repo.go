@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Errors that callers branch on.
@@ -33,6 +34,8 @@ type Repo struct {
 	work    string // root of the work tree, "" when bare
 	objects *objects
 	apps    cache[*App] // by path and blob
+
+	staleLock time.Duration // defaultStaleLock; shorter in tests
 
 	mu    sync.Mutex // guards trees and spare
 	trees map[string]*Tree
@@ -63,7 +66,7 @@ func Open(ctx context.Context, dir string) (*Repo, error) {
 		}
 		return nil, fmt.Errorf("open %s: %w", dir, failure(ctx, "rev-parse", err, errs.String()))
 	}
-	r := &Repo{git: git{dir: lines[1]}, dir: abs}
+	r := &Repo{git: git{dir: lines[1]}, dir: abs, staleLock: defaultStaleLock}
 	if lines[0] == "false" && len(lines) > 2 {
 		r.work = lines[2]
 	}

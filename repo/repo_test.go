@@ -2,11 +2,9 @@ package repo
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"errors"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -214,6 +212,3 @@ func TestProposeAndMerge(t *testing.T) {
 		t.Errorf("fsck: %s", out)
 	}
 }
-
-var _ = context.Background
-var _ = os.Getenv

@@ -362,24 +362,55 @@ func (t *Tree) App(ctx context.Context, name string) (*App, error) {
 	return a.clone(), nil
 }
 
-// sharedApps returns the apps as they lie in the cache.
+// sharedApps returns the apps as they lie in the cache, and parses those that do not.
 func (t *Tree) sharedApps(ctx context.Context) ([]*App, error) {
+	return t.appsThat(ctx, func([]byte) bool { return true })
+}
+
+// appsThat returns the apps that are cached, or whose source wanted lets through.
+func (t *Tree) appsThat(ctx context.Context, wanted func(src []byte) bool) ([]*App, error) {
 	entries, err := t.appEntries(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*App, len(entries))
+	apps := make([]*App, len(entries))
+	var missing []int
+	var oids []string
 	for i, e := range entries {
-		if out[i], err = t.sharedApp(ctx, path.Join(AppsDirectory, e.name), e); err != nil {
+		if a, ok := t.repo.apps.get(appKey(e)); ok {
+			apps[i] = a
+			continue
+		}
+		if !e.regular() {
+			_, err := t.blob(ctx, path.Join(AppsDirectory, e.name), e, maxApp)
 			return nil, err
 		}
+		missing, oids = append(missing, i), append(oids, e.oid)
 	}
-	return out, nil
+	err = t.objects.readAll(ctx, oids, maxApp, func(i int, src []byte) error {
+		e := entries[missing[i]]
+		if !wanted(src) {
+			return nil
+		}
+		a, err := ParseApp(path.Join(AppsDirectory, e.name), src)
+		if err != nil {
+			return err
+		}
+		t.repo.apps.put(appKey(e), a)
+		apps[missing[i]] = a
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(apps, func(a *App) bool { return a == nil }), nil
 }
 
+// appKey names a manifest's content: its name is part of what it says.
+func appKey(e entry) string { return e.name + "\x00" + e.oid }
+
 func (t *Tree) sharedApp(ctx context.Context, file string, e entry) (*App, error) {
-	key := file + "\x00" + e.oid
-	if a, ok := t.repo.apps.get(key); ok {
+	if a, ok := t.repo.apps.get(appKey(e)); ok {
 		return a, nil
 	}
 	src, err := t.blob(ctx, file, e, maxApp)
@@ -390,33 +421,22 @@ func (t *Tree) sharedApp(ctx context.Context, file string, e entry) (*App, error
 	if err != nil {
 		return nil, err
 	}
-	t.repo.apps.put(key, a)
+	t.repo.apps.put(appKey(e), a)
 	return a, nil
 }
 
 // AppsNaming returns the apps that have a record of one of these names, sorted by
 // app. Most manifests are ruled out by their bytes, without being parsed.
 func (t *Tree) AppsNaming(ctx context.Context, names map[zone.Name]bool) ([]*App, error) {
-	entries, err := t.appEntries(ctx)
-	if err != nil || len(names) == 0 {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	apps, err := t.appsThat(ctx, func(src []byte) bool { return len(names) > 16 || mayName(src, names) })
+	if err != nil {
 		return nil, err
 	}
 	var out []*App
-	for _, e := range entries {
-		file := path.Join(AppsDirectory, e.name)
-		a, cached := t.repo.apps.get(file + "\x00" + e.oid)
-		if !cached {
-			src, err := t.blob(ctx, file, e, maxApp)
-			if err != nil {
-				return nil, err
-			}
-			if len(names) <= 16 && !mayName(src, names) {
-				continue
-			}
-			if a, err = t.sharedApp(ctx, file, e); err != nil {
-				return nil, err
-			}
-		}
+	for _, a := range apps {
 		if slices.ContainsFunc(a.Records, func(r zone.RRSet) bool { return names[r.Name] }) {
 			out = append(out, a.clone())
 		}

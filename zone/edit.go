@@ -65,10 +65,11 @@ func (f *File) Remove(k Key) (bool, error) {
 	case len(want) == n:
 		return false, nil
 	case len(want) == 0:
-		f.cut(b)
-		return true, nil
+		err = f.cut(b)
+	default:
+		err = f.rewrite(b, want, func(p *plan) ([]string, error) { return p.remove(k.Type) })
 	}
-	return true, f.rewrite(b, want, func(p *plan) ([]string, error) { return p.remove(k.Type) })
+	return err == nil, err
 }
 
 func (f *File) editable() error {
@@ -172,6 +173,9 @@ func (f *File) insert(r RRSet) error {
 	}
 	i := sortedPlace(len(f.list), func(i int) int { return natural(b.key, f.list[i].key) })
 	if len(f.list) == 0 && strings.TrimSpace(f.head) == "" {
+		if !strings.HasSuffix(f.head, "\n") {
+			f.head = ""
+		}
 		f.head += "---" + eol
 	}
 	// What stands between two blocks (comments, blank lines) stays before the second.
@@ -193,6 +197,11 @@ func (f *File) insert(r RRSet) error {
 	if first, _, _ := strings.Cut(gap, "\n"); gap != "" && strings.TrimRight(first, " \r") == "" && i < len(f.list) {
 		kept += gap[:len(first)+1] // blocks are set apart by a blank line
 	}
+	if i > 0 {
+		if err := f.unchanged(f.list[i-1], kept); err != nil {
+			return err
+		}
+	}
 	*before = kept
 	b.text = text + gap
 	f.list = slices.Insert(f.list, i, b)
@@ -202,9 +211,14 @@ func (f *File) insert(r RRSet) error {
 }
 
 // cut takes a whole block out, but leaves what stands after it.
-func (f *File) cut(b *block) {
+func (f *File) cut(b *block) error {
 	_, gap := splitGap(b.text)
 	i := f.position(b)
+	if i > 0 && gap != "" {
+		if err := f.unchanged(f.list[i-1], f.list[i-1].text+gap); err != nil {
+			return err
+		}
+	}
 	for rel, at := range f.at {
 		if at == b {
 			delete(f.at, rel)
@@ -217,6 +231,20 @@ func (f *File) cut(b *block) {
 		f.list[i-1].text += gap
 	}
 	f.renumber(i - 1)
+	return nil
+}
+
+// unchanged says whether a block means the same with text, which differs from
+// its own only in the blank lines and comments at the end: they are content to
+// a block scalar (|) that ends there.
+func (f *File) unchanged(b *block, text string) error {
+	if text == b.text {
+		return nil
+	}
+	if want, err := f.readBlock(b); err == nil && f.reads(b, text, want) {
+		return nil
+	}
+	return f.fault(b.line, "the records under this key end in a way that an edit below them would change", "end the file with a line break and write the last value in quotes")
 }
 
 // splitGap separates a block's own lines from the blank lines and comments

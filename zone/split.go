@@ -27,7 +27,7 @@ func (f *File) split(src string) (why string, err error) {
 	}
 	if emptyMapping(src) {
 		f.head, f.at = src, map[string]*block{}
-		return "", nil
+		return f.checkHead(), nil
 	}
 	guess := strings.Count(src, "\n") / 4
 	f.at = make(map[string]*block, guess)
@@ -96,10 +96,27 @@ func (f *File) split(src string) (why string, err error) {
 	if err := flush(len(src)); err != nil {
 		return "", err
 	}
+	if why := f.checkHead(); why != "" {
+		return why, nil
+	}
 	if anchored && f.hasAnchors() {
 		return "it uses YAML anchors, so that one name's lines can mean something under another name", nil
 	}
 	return "", nil
+}
+
+// checkHead has the lines before the first key parsed, which no block's parsing covers.
+func (f *File) checkHead() string {
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(f.head), &doc); err != nil {
+		return "the lines before its first key are not YAML"
+	}
+	for _, n := range doc.Content {
+		if n.ShortTag() != "!!null" && len(n.Content) > 0 {
+			return "there is more than comments before its first key"
+		}
+	}
+	return ""
 }
 
 // emptyMapping says whether the source is a zone without records as octoDNS dumps it.

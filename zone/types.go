@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,18 @@ type recordType struct {
 
 // mapping says whether octoDNS writes a value as a mapping.
 func (t recordType) mapping() bool { return t.fields[0].key != "" }
+
+// certain says whether the fields' own checks leave nothing that could be wrong
+// with a value; other types are packed by miekg/dns to be sure.
+func (t recordType) certain() bool {
+	return !slices.ContainsFunc(t.fields, func(f field) bool {
+		switch f.kind {
+		case u8, u16, ipv4, ipv6, host, hexes, base64, text:
+			return false
+		}
+		return true
+	})
+}
 
 func one(k kind) []field { return []field{{kind: k}} }
 

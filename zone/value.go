@@ -405,7 +405,7 @@ func parseRR(typ, value string) (rr dns.RR, err error) {
 	if err != nil || rr == nil {
 		return nil, fault(fmt.Sprintf("it is not valid %s data%s", typ, reason(err)), "")
 	}
-	if _, err := dns.PackRR(rr, make([]byte, dns.MaxMsgSize+1024), 0, nil, false); err != nil {
+	if _, err := dns.PackRR(rr, make([]byte, dns.Len(rr)+64), 0, nil, false); err != nil {
 		return nil, fault(fmt.Sprintf("it is not valid %s data%s", typ, reason(err)), "")
 	}
 	return rr, nil

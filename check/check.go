@@ -2,7 +2,8 @@
 // signals, asks the Rego policies what they mean, and returns a verdict. Checks
 // are pure functions of their input; the same input gives the same verdict.
 // Subpackages: lint (facts that are wrong whatever the organisation thinks),
-// policy (OPA), risk (signals).
+// policy (OPA), risk (signals), finding (the word that they share). Read Engine.Run
+// in engine.go; write.go shows a verdict to people.
 package check
 
 import (
@@ -10,48 +11,39 @@ import (
 
 	"slipway/approval"
 	"slipway/change"
+	"slipway/check/finding"
+	"slipway/check/risk"
 	"slipway/repo"
-	"slipway/zone"
 )
 
-type Severity string
+// Severity says what a finding does to a change.
+type Severity = finding.Severity
 
+// The severities.
 const (
-	Deny Severity = "deny"
-	Warn Severity = "warn"
-	Info Severity = "info"
+	Deny = finding.Deny
+	Warn = finding.Warn
+	Info = finding.Info
 )
 
 // Finding is what one check has to say about a change.
-type Finding struct {
-	Rule     string   `json:"rule"` // "cname-beside-other-data"; policies: "<package>/<rule>"
-	Severity Severity `json:"severity"`
-	Message  string   `json:"message"` // what is wrong and why it matters, without jargon
-	Help     string   `json:"help"`    // what to do
-	Path     string   `json:"path,omitempty"`
-	Line     int      `json:"line,omitempty"`
-	Record   string   `json:"record,omitempty"` // "expenses.apps.finmicro.example A"
-	Controls []string `json:"controls"`         // "SOC2:CC8.1", "ISO27001:A.8.32"
-}
+type Finding = finding.Finding
 
 // Signal is a fact that bears on risk.
-type Signal struct {
-	Name   string  `json:"name"`   // "brand-in-name"
-	Value  float64 `json:"value"`  // 0..1
-	Weight int     `json:"weight"` // from Rego; 0..100
-	Reason string  `json:"reason"`
-	Record string  `json:"record,omitempty"`
-}
+type Signal = risk.Signal
 
+// Tier says how risky a change is, and so who must approve it.
 type Tier string
 
+// The tiers.
 const (
 	Green  Tier = "green"
 	Yellow Tier = "yellow"
 	Red    Tier = "red"
 )
 
-// Verdict is findings, signals, score and tier for one change under one policy digest.
+// Verdict is findings, signals, score and tier for one change under one policy
+// digest. Lists are never null in JSON.
 type Verdict struct {
 	Tier         Tier                   `json:"tier"`
 	TierReasons  []string               `json:"tier_reasons"` // plain language
@@ -78,10 +70,8 @@ type Requester struct {
 // Input is all that a verdict depends on.
 type Input struct {
 	Repo       *repo.Repo
-	Base, Head *repo.Tree     // settings, groups and policies are read from Base: a change is judged by the rules in force, not by its own
+	Base, Head *repo.Tree     // settings, groups and policies are read from Base: a change is judged by the rules in force, not by its own. A nil Base is the state before the first commit.
 	Change     *change.Change // nil: computed from Base and Head
-	Requester  Requester
+	Requester  Requester      // Groups nil: those of the settings in force
 	AsOf       time.Time
 }
-
-var _ zone.Name // keep the import while this is a contract

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/approval"
 	"slipway/check/finding"
 	"slipway/zone"
 )
@@ -93,13 +94,13 @@ func exposureRules() []Rule {
 				if !restricted || slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(p.Groups, g) }) {
 					return nil
 				}
-				who := p.Requester + ", who asks, does not belong to it"
+				who := p.Requester + ", who asks, does not belong there"
 				if p.Requester == "" {
 					who = "nobody is recorded as asking"
 				} else if len(groups) > 1 {
-					who = p.Requester + ", who asks, belongs to none of them"
+					who = p.Requester + ", who asks, belongs to none of these"
 				}
-				p.report(e.Place, finding.Record(zone.Key{Name: e.Name, Type: e.Type}), "Only %s may edit %s records, and %s.", or(groups), e.Type, who)
+				p.report(e.Place, finding.Record(zone.Key{Name: e.Name, Type: e.Type}), "Only %s may edit %s records, and %s.", approval.List(groups, "or"), e.Type, who)
 				return nil
 			},
 		},
@@ -203,7 +204,7 @@ func caaOtherAuthority(p *pass, z zone.Name, r zone.RRSet) error {
 	for _, c := range caas(r) {
 		if issuer := c.issuer(); (c.tag == "issue" || c.tag == "issuewild") && issuer != "" && !slices.Contains(authorities, issuer) {
 			p.reportSet(r, "%s lets %s issue certificates for %s; the organisation's own domain allows only %s.",
-				finding.Record(r.Key()), issuer, r.Name.Unicode(), or(authorities))
+				finding.Record(r.Key()), issuer, r.Name.Unicode(), strings.Join(authorities, ", "))
 		}
 	}
 	return nil
@@ -254,12 +255,4 @@ func takeoverRisk(p *pass, z zone.Name, r zone.RRSet) error {
 		}
 	}
 	return nil
-}
-
-// or joins words for people: "a, b or c".
-func or(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/approval"
 	"slipway/change"
 	"slipway/check/finding"
 	"slipway/repo"
@@ -114,7 +115,7 @@ func (f *finder) edits() {
 		record := finding.Record(zone.Key{Name: e.Name, Type: e.Type})
 		if groups, restricted := f.in.Settings.RestrictedTypes[e.Type]; restricted {
 			f.add(Signal{Name: RestrictedType, Value: 1, Record: record, Zone: e.Zone,
-				Reason: fmt.Sprintf("%s can turn mail, trust or a whole branch of names elsewhere, and belongs to %s.", record, strings.Join(groups, " or "))})
+				Reason: fmt.Sprintf("%s can turn mail, trust or a whole branch of names elsewhere, and belongs to %s.", record, approval.List(groups, "or"))})
 		}
 		if e.Op == zone.Delete {
 			continue

@@ -59,9 +59,9 @@ func (s *server) admit(rt route, r *request) (err error) {
 	}
 	switch {
 	case rt.who == insider && !isInsider(r.person):
-		return &flow.Error{Code: "forbidden", Message: "This is open to the organisation's own people only.", Help: "Ask the person who invited you if you need something from here."}
+		return &flow.Error{Code: flow.Forbidden, Message: "This is open to the organisation's own people only.", Help: "Ask the person who invited you if you need something from here."}
 	case rt.who == admin && !r.person.Admin:
-		return &flow.Error{Code: "forbidden", Message: "Only administrators can do this.", Help: "Administrators are named in slipway.yaml; ask one of them."}
+		return &flow.Error{Code: flow.Forbidden, Message: "Only administrators can do this.", Help: "Administrators are named in slipway.yaml; ask one of them."}
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func onlyVisible(p identity.Person, states []lifecycle.State) []lifecycle.State 
 
 // notFound says the same of what is not there and of what p may not see.
 func notFound(what string) error {
-	return &flow.Error{Code: "not-found", Message: what + " was not found.", Help: "Check the address, or look for it in the lists."}
+	return &flow.Error{Code: flow.NotFound, Message: what + " was not found.", Help: "Check the address, or look for it in the lists."}
 }
 
 // visible checks that the person may see a change, before anything is done with it.

@@ -48,7 +48,7 @@ func readJSON(r *request, into any) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return err
 	}
-	return &flow.Error{Code: "invalid", Message: "The body is not the JSON that is expected here: " + err.Error() + ".", Help: "Send one JSON object with the fields of this call."}
+	return &flow.Error{Code: flow.Invalid, Message: "The body is not the JSON that is expected here: " + err.Error() + ".", Help: "Send one JSON object with the fields of this call."}
 }
 
 // number reads a whole number between 0 and limit from a query or form.
@@ -59,7 +59,7 @@ func number(v url.Values, name string, otherwise, limit int) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > limit {
-		return 0, &flow.Error{Code: "invalid", Message: name + " must be a whole number from 0 to " + strconv.Itoa(limit) + "."}
+		return 0, &flow.Error{Code: flow.Invalid, Message: name + " must be a whole number from 0 to " + strconv.Itoa(limit) + "."}
 	}
 	return n, nil
 }
@@ -104,16 +104,16 @@ const (
 func (a asked) files(by identity.Person) (map[string][]byte, error) {
 	switch {
 	case (a.App == nil) == (len(a.Files) == 0):
-		return nil, &flow.Error{Code: "invalid", Message: "Say what you ask for: an app, or files, and not both.", Help: `Send {"app": {…}} or {"files": {"path": "text"}}.`}
+		return nil, &flow.Error{Code: flow.Invalid, Message: "Say what you ask for: an app, or files, and not both.", Help: `Send {"app": {…}} or {"files": {"path": "text"}}.`}
 	case a.App != nil:
 		return a.App.file(by)
 	case len(a.Files) > maxFiles:
-		return nil, &flow.Error{Code: "invalid", Message: "That is more than " + strconv.Itoa(maxFiles) + " files.", Help: "Push a change of this size by Git."}
+		return nil, &flow.Error{Code: flow.Invalid, Message: "That is more than " + strconv.Itoa(maxFiles) + " files.", Help: "Push a change of this size by Git."}
 	}
 	files := make(map[string][]byte, len(a.Files))
 	for path, text := range a.Files {
 		if !fs.ValidPath(path) || path == "." {
-			return nil, &flow.Error{Code: "invalid", Message: "“" + cut(path, 100) + "” is not the path of a file in the zones repository.", Help: "Write it from the repository's root, such as apps/expense-tracker.yaml."}
+			return nil, &flow.Error{Code: flow.Invalid, Message: "“" + cut(path, 100) + "” is not the path of a file in the zones repository.", Help: "Write it from the repository's root, such as apps/expense-tracker.yaml."}
 		}
 		files[path] = nil // deletes
 		if text != nil {
@@ -125,7 +125,7 @@ func (a asked) files(by identity.Person) (map[string][]byte, error) {
 
 func (b *appBody) file(by identity.Person) (map[string][]byte, error) {
 	app := b.App
-	bad := func(message, help string) error { return &flow.Error{Code: "invalid", Message: message, Help: help} }
+	bad := func(message, help string) error { return &flow.Error{Code: flow.Invalid, Message: message, Help: help} }
 	if !repo.ValidAppName(app.Name) {
 		return nil, bad("The app needs a name of small letters, digits and hyphens, at most 63.", "Choose one such as expense-tracker.")
 	}
@@ -162,7 +162,7 @@ func (b *appBody) file(by identity.Person) (map[string][]byte, error) {
 	app.Path = repo.AppPath(app.Name)
 	raw, err := app.Marshal()
 	if err != nil {
-		return nil, &flow.Error{Code: "invalid", Message: "The app cannot be written as a manifest: " + err.Error() + ".", Detail: err}
+		return nil, &flow.Error{Code: flow.Invalid, Message: "The app cannot be written as a manifest: " + err.Error() + ".", Detail: err}
 	}
 	return map[string][]byte{app.Path: raw}, nil
 }
@@ -274,13 +274,13 @@ func (s *server) apiWait(w http.ResponseWriter, r *request) error {
 		phase = lifecycle.Live
 	}
 	if _, known := phaseWords[phase]; !known {
-		return &flow.Error{Code: "invalid", Message: "There is no phase called “" + cut(string(phase), 50) + "”.", Help: "Wait for live, for example."}
+		return &flow.Error{Code: flow.Invalid, Message: "There is no phase called “" + cut(string(phase), 50) + "”.", Help: "Wait for live, for example."}
 	}
 	timeout := 30 * time.Second
 	if text := r.URL.Query().Get("timeout"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d < 0 {
-			return &flow.Error{Code: "invalid", Message: "The timeout cannot be read.", Help: "Write it as 30s."}
+			return &flow.Error{Code: flow.Invalid, Message: "The timeout cannot be read.", Help: "Write it as 30s."}
 		}
 		timeout = min(d, maxWait)
 	}
@@ -401,7 +401,7 @@ func (s *server) apiDrift(w http.ResponseWriter, r *request) error {
 	for _, z := range b.Zones {
 		name, err := zone.ParseName(z)
 		if err != nil {
-			return &flow.Error{Code: "invalid", Message: "“" + cut(z, 100) + "” is not the name of a zone.", Detail: err}
+			return &flow.Error{Code: flow.Invalid, Message: "“" + cut(z, 100) + "” is not the name of a zone.", Detail: err}
 		}
 		names = append(names, name)
 	}

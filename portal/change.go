@@ -282,7 +282,7 @@ func (s *server) act(w http.ResponseWriter, r *request, what string, try func(ct
 	}
 	e := explain(err)
 	switch e.Code {
-	case "invalid", "refused", "conflict", "forbidden":
+	case flow.Invalid, flow.Refused, flow.Conflict, flow.Forbidden:
 	default:
 		return err
 	}
@@ -314,7 +314,7 @@ func (s *server) schedulePage(w http.ResponseWriter, r *request) error {
 		if text := f.Get("not_before"); text != "" {
 			var err error
 			if at, err = parseMoment(text); err != nil {
-				return &flow.Error{Code: "invalid", Message: "The time cannot be read.", Help: "Write it as 2027-01-31T09:00 (UTC)."}
+				return &flow.Error{Code: flow.Invalid, Message: "The time cannot be read.", Help: "Write it as 2027-01-31T09:00 (UTC)."}
 			}
 		}
 		_, err := s.Service.Schedule(ctx, r.person, id, at, "portal")

@@ -221,7 +221,7 @@ func (s *server) createToken(w http.ResponseWriter, r *request) error {
 		v.Token, err = s.Identity.IssueToken(r.Context(), r.person, form.Get("label"), time.Duration(days)*24*time.Hour)
 	}
 	if err != nil {
-		if v.Problem = explain(err); v.Problem.Code != "invalid" {
+		if v.Problem = explain(err); v.Problem.Code != flow.Invalid {
 			return err
 		}
 		return s.showAccount(w, r, http.StatusBadRequest, v)
@@ -275,7 +275,7 @@ func (s *server) createLink(w http.ResponseWriter, r *request) error {
 	v := adminView{Person: cut(form.Get("person"), maxLine), Role: cut(form.Get("role"), maxLine)}
 	v.Link, err = s.link(r, form.Get("person"), form.Get("role"))
 	if err != nil {
-		if v.Problem = explain(err); v.Problem.Code != "invalid" {
+		if v.Problem = explain(err); v.Problem.Code != flow.Invalid {
 			return err
 		}
 		return s.showAdmin(w, r, http.StatusBadRequest, v)

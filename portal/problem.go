@@ -10,18 +10,25 @@ import (
 	"slipway/approval"
 	"slipway/flow"
 	"slipway/identity"
+	"slipway/zone"
+)
+
+// Codes of refusals that only an HTTP server knows.
+const (
+	unauthenticated  = "unauthenticated"
+	methodNotAllowed = "method-not-allowed"
 )
 
 // statusOf maps the codes of flow.Error; anything else is our own fault.
 var statusOf = map[string]int{
-	"invalid":            http.StatusBadRequest,
-	"unauthenticated":    http.StatusUnauthorized,
-	"forbidden":          http.StatusForbidden,
-	"not-found":          http.StatusNotFound,
-	"method-not-allowed": http.StatusMethodNotAllowed,
-	"conflict":           http.StatusConflict,
-	"refused":            http.StatusUnprocessableEntity,
-	"unavailable":        http.StatusServiceUnavailable,
+	flow.Invalid:     http.StatusBadRequest,
+	unauthenticated:  http.StatusUnauthorized,
+	flow.Forbidden:   http.StatusForbidden,
+	flow.NotFound:    http.StatusNotFound,
+	methodNotAllowed: http.StatusMethodNotAllowed,
+	flow.Conflict:    http.StatusConflict,
+	flow.Refused:     http.StatusUnprocessableEntity,
+	flow.Unavailable: http.StatusServiceUnavailable,
 }
 
 // explain turns any error into the one kind that people see. What it does not
@@ -32,36 +39,39 @@ func explain(err error) *flow.Error {
 		refusal   *approval.Refusal
 		throttled *identity.ThrottledError
 		tooLarge  *http.MaxBytesError
+		source    *zone.Error
 	)
 	switch {
 	case errors.As(err, &known):
 		if _, ok := statusOf[known.Code]; ok {
 			return known
 		}
+	case errors.As(err, &source):
+		return &flow.Error{Code: flow.Invalid, Message: plainReason(source, "This cannot be used."), Detail: source}
 	case errors.As(err, &refusal):
-		return &flow.Error{Code: "refused", Message: refusal.Text}
+		return &flow.Error{Code: flow.Refused, Message: refusal.Text}
 	case errors.As(err, &throttled):
-		return &flow.Error{Code: "unavailable", Message: "Too many attempts with a wrong secret came from your network.", Help: "Wait a little and try again; nobody is locked out for long.", Detail: err}
+		return &flow.Error{Code: flow.Unavailable, Message: "Too many attempts with a wrong secret came from your network.", Help: "Wait a little and try again; nobody is locked out for long.", Detail: err}
 	case errors.As(err, &tooLarge):
-		return &flow.Error{Code: "invalid", Message: "What was sent is too large.", Help: "Split it into smaller requests, or send it by Git.", Detail: err}
+		return &flow.Error{Code: flow.Invalid, Message: "What was sent is too large.", Help: "Split it into smaller requests, or send it by Git.", Detail: err}
 	case errors.Is(err, identity.ErrNoToken):
-		return &flow.Error{Code: "unauthenticated", Message: "The personal token is not known, has expired or was revoked.", Help: "Make a new one on the account page of the portal."}
+		return &flow.Error{Code: unauthenticated, Message: "The personal token is not known, has expired or was revoked.", Help: "Make a new one on the account page of the portal."}
 	case errors.Is(err, identity.ErrNoSession), errors.Is(err, identity.ErrNoCredentials):
-		return &flow.Error{Code: "unauthenticated", Message: "You are not signed in, or your session has ended.", Help: "Open the sign-in link that an administrator gave you, or ask for a new one. Programs send a personal token."}
+		return &flow.Error{Code: unauthenticated, Message: "You are not signed in, or your session has ended.", Help: "Open the sign-in link that an administrator gave you, or ask for a new one. Programs send a personal token."}
 	case errors.Is(err, identity.ErrNoLink):
-		return &flow.Error{Code: "not-found", Message: "This sign-in link is not known.", Help: "Check that the whole address was copied, or ask an administrator for a new link."}
+		return &flow.Error{Code: flow.NotFound, Message: "This sign-in link is not known.", Help: "Check that the whole address was copied, or ask an administrator for a new link."}
 	case errors.Is(err, identity.ErrLinkUsed):
-		return &flow.Error{Code: "conflict", Message: "This sign-in link has already been used.", Help: "Each link works once. Ask an administrator for a new one; if it was not you who used it, say so."}
+		return &flow.Error{Code: flow.Conflict, Message: "This sign-in link has already been used.", Help: "Each link works once. Ask an administrator for a new one; if it was not you who used it, say so."}
 	case errors.Is(err, identity.ErrLinkExpired):
-		return &flow.Error{Code: "conflict", Message: "This sign-in link has expired.", Help: "Ask an administrator for a new one."}
+		return &flow.Error{Code: flow.Conflict, Message: "This sign-in link has expired.", Help: "Ask an administrator for a new one."}
 	case errors.Is(err, identity.ErrInvalid):
-		return &flow.Error{Code: "invalid", Message: sentence(err.Error()), Detail: err}
+		return &flow.Error{Code: flow.Invalid, Message: sentence(err.Error()), Detail: err}
 	case errors.Is(err, identity.ErrForbidden):
-		return &flow.Error{Code: "forbidden", Message: sentence(err.Error()), Detail: err}
+		return &flow.Error{Code: flow.Forbidden, Message: sentence(err.Error()), Detail: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &flow.Error{Code: "unavailable", Message: "This took too long.", Help: "Try again in a minute.", Detail: err}
+		return &flow.Error{Code: flow.Unavailable, Message: "This took too long.", Help: "Try again in a minute.", Detail: err}
 	}
-	return &flow.Error{Code: "unavailable", Message: "Something went wrong on our side.", Help: "Try again in a minute. If it stays so, tell the platform team when it happened.", Detail: err}
+	return &flow.Error{Code: flow.Unavailable, Message: "Something went wrong on our side.", Help: "Try again in a minute. If it stays so, tell the platform team when it happened.", Detail: err}
 }
 
 // fail answers with an error, as a page or as JSON, and tells the operator what people are not told.
@@ -73,7 +83,7 @@ func (s *server) fail(w http.ResponseWriter, r *request, rt route, err error) {
 	status := statusOf[e.Code]
 	if e.Detail != nil {
 		level := s.Logger.Info
-		if e.Code == "unavailable" {
+		if e.Code == flow.Unavailable {
 			level = s.Logger.Error
 		}
 		level("refused", "method", r.Method, "route", rt.pattern, "person", r.person.ID, "code", e.Code, "error", e.Detail)
@@ -105,14 +115,14 @@ func (s *server) fail(w http.ResponseWriter, r *request, rt route, err error) {
 
 // headings of error pages.
 var headings = map[string]string{
-	"invalid":            "This cannot be accepted as it is",
-	"unauthenticated":    "Please sign in",
-	"forbidden":          "You may not do this",
-	"not-found":          "Not found",
-	"method-not-allowed": "Not possible here",
-	"conflict":           "This is no longer possible",
-	"refused":            "This was refused",
-	"unavailable":        "Not available just now",
+	flow.Invalid:     "This cannot be accepted as it is",
+	unauthenticated:  "Please sign in",
+	flow.Forbidden:   "You may not do this",
+	flow.NotFound:    "Not found",
+	methodNotAllowed: "Not possible here",
+	flow.Conflict:    "This is no longer possible",
+	flow.Refused:     "This was refused",
+	flow.Unavailable: "Not available just now",
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -64,7 +64,7 @@ func (s *server) protect(next http.Handler) http.Handler {
 		// A bearer token is never sent by a browser on its own, so only cookies need this.
 		if rt.face != api || r.Header.Get("Authorization") == "" {
 			if err := s.csrf.Check(r); err != nil {
-				s.fail(w, &request{Request: r}, rt, &flow.Error{Code: "forbidden", Message: "This request came from another site, so nothing was done.", Help: "Open the page on this site and try again.", Detail: err})
+				s.fail(w, &request{Request: r}, rt, &flow.Error{Code: flow.Forbidden, Message: "This request came from another site, so nothing was done.", Help: "Open the page on this site and try again.", Detail: err})
 				return
 			}
 		}
@@ -98,7 +98,7 @@ func (s *server) dispatch(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case probe.status == http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", probe.header.Get("Allow"))
-		s.fail(w, req, rt, &flow.Error{Code: "method-not-allowed", Message: "This address does not take " + r.Method + " requests.", Help: "It takes: " + probe.header.Get("Allow") + "."})
+		s.fail(w, req, rt, &flow.Error{Code: methodNotAllowed, Message: "This address does not take " + r.Method + " requests.", Help: "It takes: " + probe.header.Get("Allow") + "."})
 	case probe.status >= 300 && probe.status < 400:
 		h.ServeHTTP(w, r) // a path that was not clean
 	default:

@@ -32,7 +32,7 @@ func (s *server) apiCreateToken(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if b.Days < 0 || b.Days > 366 {
-		return &flow.Error{Code: "invalid", Message: "A token can be valid for 366 days at most.", Help: "Send days as a number from 1 to 366."}
+		return &flow.Error{Code: flow.Invalid, Message: "A token can be valid for 366 days at most.", Help: "Send days as a number from 1 to 366."}
 	}
 	token, err := s.Identity.IssueToken(r.Context(), r.person, b.Label, time.Duration(b.Days)*24*time.Hour)
 	if err != nil {
@@ -139,13 +139,13 @@ func eventQuery(v url.Values) (audit.Query, error) {
 	for name, to := range map[string]*time.Time{"from": &q.From, "to": &q.To} {
 		if text := v.Get(name); text != "" {
 			if *to, err = parseTime(text); err != nil {
-				return q, &flow.Error{Code: "invalid", Message: name + " cannot be read as a time.", Help: "Write it as 2027-01-31T09:00:00Z or 2027-01-31."}
+				return q, &flow.Error{Code: flow.Invalid, Message: name + " cannot be read as a time.", Help: "Write it as 2027-01-31T09:00:00Z or 2027-01-31."}
 			}
 		}
 	}
 	if text := v.Get("after"); text != "" {
 		if q.After, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return q, &flow.Error{Code: "invalid", Message: "after must be the index of an event in the log.", Help: "Send the index of the last event that you have."}
+			return q, &flow.Error{Code: flow.Invalid, Message: "after must be the index of an event in the log.", Help: "Send the index of the last event that you have."}
 		}
 		q.HasAfter = true
 	}

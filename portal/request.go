@@ -119,10 +119,10 @@ func (s *server) draft(ctx context.Context, p identity.Person, f requestForm) (*
 			return nil, notFound("This request")
 		}
 		if st.Requester != p.ID {
-			return nil, &flow.Error{Code: "forbidden", Message: "Only " + st.Requester + " can send a new version of this request.", Help: "Ask for what you need in a request of your own."}
+			return nil, &flow.Error{Code: flow.Forbidden, Message: "Only " + st.Requester + " can send a new version of this request.", Help: "Ask for what you need in a request of your own."}
 		}
 		if d.before = appOf(verdict); d.before == nil {
-			return nil, &flow.Error{Code: "refused", Message: "This request cannot be edited in a form, because it is about more than one app.", Help: "Push the new version by Git with: git push -o revises=" + st.ID + " origin HEAD:refs/for/main"}
+			return nil, &flow.Error{Code: flow.Refused, Message: "This request cannot be edited in a form, because it is about more than one app.", Help: "Push the new version by Git with: git push -o revises=" + st.ID + " origin HEAD:refs/for/main"}
 		}
 		d.revised = &st
 	case f.Editing != "":
@@ -228,7 +228,7 @@ func readPost(r *request) (url.Values, error) {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, err
 		}
-		return nil, &flow.Error{Code: "invalid", Message: "What was sent is not a form that can be read.", Help: "Go back and send it again.", Detail: err}
+		return nil, &flow.Error{Code: flow.Invalid, Message: "What was sent is not a form that can be read.", Help: "Go back and send it again.", Detail: err}
 	}
 	return r.PostForm, nil
 }
@@ -260,11 +260,15 @@ func (s *server) submitRequest(w http.ResponseWriter, r *request) error {
 	st, err := s.submitApp(r.Context(), r.person, d, app)
 	if err != nil {
 		e := explain(err)
-		if e.Code != "invalid" && e.Code != "refused" && e.Code != "conflict" {
+		if e.Code != flow.Invalid && e.Code != flow.Refused && e.Code != flow.Conflict {
 			return err
 		}
 		v := d.view()
-		v.Problem = e
+		if mistake, ok := misplaced(e, app); ok {
+			v.Errors = []fieldError{mistake}
+		} else {
+			v.Problem = e
+		}
 		return s.show(w, r, statusOf[e.Code], "request", d.title(), v)
 	}
 	http.Redirect(w, r.Request, "/changes/"+url.PathEscape(st.ID), http.StatusSeeOther)
@@ -309,7 +313,7 @@ func (s *server) nameTaken(ctx context.Context, d *draft, app *repo.App, bad pro
 	switch {
 	case err == nil:
 		bad.add("name", "There is an app with this name already. Choose another name, or change that app on its own page.")
-	case explain(err).Code != "not-found":
+	case explain(err).Code != flow.NotFound:
 		return err
 	}
 	return nil
@@ -356,10 +360,14 @@ func (s *server) preview(ctx context.Context, by identity.Person, d *draft) *pre
 	verdict, err := s.judge(ctx, by, app)
 	if err != nil {
 		e := explain(err)
-		if e.Detail != nil && e.Code == "unavailable" {
+		if e.Detail != nil && e.Code == flow.Unavailable {
 			s.Logger.Error("preview", "person", by.ID, "app", app.Name, "error", e.Detail)
 		}
-		v.Problem = e
+		if mistake, ok := misplaced(e, app); ok {
+			v.Mistakes = append(v.Mistakes, mistake)
+		} else {
+			v.Problem = e
+		}
 		return v
 	}
 	v.Verdict = verdict
@@ -376,6 +384,22 @@ func (s *server) preview(ctx context.Context, by identity.Person, d *draft) *pre
 		v.Findings = append(v.Findings, placedFinding{f, id, labels[id]})
 	}
 	return v
+}
+
+// misplaced finds the field that an unusable manifest is about: whoever filled
+// in a form has never seen the file that came of it.
+func misplaced(e *flow.Error, app *repo.App) (fieldError, bool) {
+	source, ok := errors.AsType[*zone.Error](e.Detail)
+	if !ok {
+		return fieldError{}, false
+	}
+	id := fieldOf(check.Finding{Path: source.Place.Path, Line: source.Place.Line}, app.Path, manifestLines(app))
+	for _, f := range fields {
+		if f.ID == id {
+			return fieldError{f, plainReason(source, e.Message)}, true
+		}
+	}
+	return fieldError{}, false
 }
 
 func (s *server) judge(ctx context.Context, by identity.Person, app *repo.App) (*check.Verdict, error) {

@@ -88,7 +88,7 @@ func exposureRules() []Rule {
 			Help:     "Ask a member of one of the groups to make the change (restricted-types in slipway.yaml names them).",
 			Controls: []string{accessControl, accessISO, accessITGC},
 			Bad:      "-- zones/finmicro.example.yaml --\nshop: {type: MX, ttl: 3600, value: {preference: 10, exchange: mail.finmicro.example.}}\nmail: {type: A, ttl: 3600, value: 9.9.9.25}\n",
-			Good:     "-- zones/finmicro.example.yaml --\nshop: {type: A, ttl: 300, value: 9.9.9.10}\n",
+			Good:     "-- zones/apps.finmicro.example.yaml --\nshop: {type: A, ttl: 300, value: 10.1.2.3}\n",
 			edit: func(p *pass, e zone.Edit) error {
 				groups, restricted := p.Settings.RestrictedTypes[e.Type]
 				if !restricted || slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(p.Groups, g) }) {

@@ -137,7 +137,7 @@ func mailRules() []Rule {
 			Why:      "Without an ending such as -all, or with ?all, mail from machines that are not listed is treated as if there were no record.",
 			Help:     "End the record with -all, or ~all while trying it out.",
 			Controls: mail,
-			Bad:      "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: v=spf1 ip4:9.9.9.9 ?all}\n",
+			Bad:      "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: 'v=spf1 ip4:9.9.9.9 ?all'}\n",
 			Good:     "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: v=spf1 ip4:9.9.9.9 -all}\n",
 			set: eachSPF(func(p *pass, r zone.RRSet, s spf) error {
 				if end := s.ending(); end == 0 || end == '?' {

@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,6 +63,9 @@ func parseSPF(txt string) (spf, error) {
 	return s, nil
 }
 
+// spfMechanisms are those of RFC 7208 section 5.
+var spfMechanisms = []string{"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"}
+
 func parseSPFTerm(word string) (spfTerm, error) {
 	end := strings.IndexAny(word, ":=/")
 	if end >= 0 && word[end] == '=' { // a modifier (RFC 7208 section 4.6.1)
@@ -84,6 +88,9 @@ func parseSPFTerm(word string) (spfTerm, error) {
 		end = len(rest)
 	}
 	t.name, rest = strings.ToLower(rest[:end]), rest[end:]
+	if !slices.Contains(spfMechanisms, t.name) {
+		return t, fmt.Errorf("%q is no term of SPF", word)
+	}
 	if strings.HasPrefix(rest, ":") {
 		t.value = rest[1:]
 		if t.name != "ip4" && t.name != "ip6" && t.name != "exists" && t.name != "include" && t.name != "ptr" {
@@ -135,8 +142,6 @@ func (t spfTerm) check(word string) error {
 		if _, ok := t.network(); !ok {
 			return fmt.Errorf("%q does not hold an %s address or network", word, map[string]string{"ip4": "IPv4", "ip6": "IPv6"}[t.name])
 		}
-	default:
-		return fmt.Errorf("%q is no term of SPF", word)
 	}
 	return nil
 }

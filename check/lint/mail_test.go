@@ -1,0 +1,213 @@
+package lint
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"strings"
+	"testing"
+)
+
+func TestParseSPF(t *testing.T) {
+	for _, c := range []struct{ txt, wrong string }{
+		{"v=spf1", ""},
+		{"V=SPF1 -ALL", ""},
+		{"v=spf1 a mx ptr ip4:192.0.2.1 ip4:192.0.2.0/24 ip6:2001:db8::/32 include:x.test exists:%{i}._spf.x.test -all", ""},
+		{"v=spf1 a/24 a//64 a/24//64 a:x.test/24 mx:x.test//64 ~all", ""},
+		{"v=spf1  redirect=x.test  ", ""},
+		{"v=spf1 exp=why.x.test unknown-modifier=anything ?all", ""},
+		{"v=spf1 exists:%{l1r-}.%{d2}.x.test -all", ""},
+		{"v=spf1 ipv4:192.0.2.1 -all", "no term"},
+		{"v=spf1 ip4:2001:db8::1 -all", "IPv4"},
+		{"v=spf1 ip4:192.0.2.256 -all", "IPv4"},
+		{"v=spf1 ip6:192.0.2.1 -all", "IPv6"},
+		{"v=spf1 ip4:192.0.2.0/33 -all", "IPv4"},
+		{"v=spf1 ip4 -all", "IPv4"},
+		{"v=spf1 a/33 -all", "length"},
+		{"v=spf1 a// -all", "prefix length"},
+		{"v=spf1 include -all", "one domain"},
+		{"v=spf1 include: -all", "after its colon"},
+		{"v=spf1 all:x.test", "alone"},
+		{"v=spf1 -", "no term"},
+		{"v=spf1 -al", "no term"},
+		{"v=spf1 redirect=a.test redirect=b.test", "twice"},
+		{"v=spf1 redirect=", "names no domain"},
+		{"v=spf1 exists:%{z}.x.test", "macro"},
+		{"v=spf1 exists:%x", "macro"},
+		{"v=spf1 exists:%", "lone"},
+		{"v=spf1 include:x.test,include:y.test\t-all", "printable"},
+		{"v=spf10 -all", "begin"},
+		{"v=spf1 https://x.test -all", "no term"},
+	} {
+		_, err := parseSPF(c.txt)
+		if (err == nil) != (c.wrong == "") || (err != nil && !strings.Contains(err.Error(), c.wrong)) {
+			t.Errorf("%s: got %v, want %q", c.txt, err, c.wrong)
+		}
+	}
+}
+
+func TestSPFMeaning(t *testing.T) {
+	for _, c := range []struct {
+		txt      string
+		everyone bool
+		ending   string
+		lookups  int
+	}{
+		{"v=spf1 -all", false, "-", 0},
+		{"v=spf1 all", true, "+", 0},
+		{"v=spf1 +all", true, "+", 0},
+		{"v=spf1 -all +all", false, "-", 0},
+		{"v=spf1 ip4:0.0.0.0/0 -all", true, "-", 0},
+		{"v=spf1 ip6:::/0 -all", true, "-", 0},
+		{"v=spf1 -ip4:0.0.0.0/0 ~all", false, "~", 0},
+		{"v=spf1 a mx include:x.test ptr exists:x.test redirect=y.test", false, "=", 6},
+		{"v=spf1 a -all mx redirect=y.test", false, "-", 1},
+		{"v=spf1 mx", false, "", 1},
+		{"v=spf1 ?all", false, "?", 0},
+	} {
+		s, err := parseSPF(c.txt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, everyone := s.everyone()
+		if everyone != c.everyone || strings.Trim(string(s.ending()), "\x00") != c.ending || len(s.lookups()) != c.lookups {
+			t.Errorf("%s: everyone %v, ending %q, %d lookups", c.txt, everyone, s.ending(), len(s.lookups()))
+		}
+	}
+}
+
+func TestParseDMARC(t *testing.T) {
+	for _, c := range []struct{ txt, wrong string }{
+		{"v=DMARC1; p=reject", ""},
+		{"v=DMARC1;p=none;", ""},
+		{"v = DMARC1 ; p = quarantine ; sp=none; np=reject; adkim=s; aspf=r; t=y; psd=n; fo=1:d:s; rua=mailto:a@x.test!10m,mailto:b@x.test; ruf=https://x.test/r", ""},
+		{"v=DMARC1; p=reject; pct=50; rf=afrf; ri=86400; x=unknown", ""},
+		{"p=reject; v=DMARC1", "begin"},
+		{"v=DMARC1.1; p=reject", "begin"},
+		{"v=dmarc1; p=reject", "begin"},
+		{"v=DMARC1; p=rejected", "not one of"},
+		{"v=DMARC1; sp=none", "no p="},
+		{"v=DMARC1; p=none; p=reject", "twice"},
+		{"v=DMARC1 p=reject", "begin"},
+		{"v=DMARC1; p=reject; rua=a@x.test", "mailto"},
+		{"v=DMARC1; p=reject; rua=mailto:x.test", "no e-mail"},
+		{"v=DMARC1; p=reject; pct=101", "0 to 100"},
+		{"v=DMARC1; p=reject; fo=x", "fo="},
+		{"v=DMARC1; p=reject; aspf=strict", "not one of"},
+		{"v=DMARC1; preject", "name=value"},
+	} {
+		_, err := parseDMARC(c.txt)
+		if (err == nil) != (c.wrong == "") || (err != nil && !strings.Contains(err.Error(), c.wrong)) {
+			t.Errorf("%s: got %v, want %q", c.txt, err, c.wrong)
+		}
+	}
+}
+
+func rsaRecord(t *testing.T, bits int, pkcs1 bool) string {
+	t.Helper()
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der := x509.MarshalPKCS1PublicKey(&key.PublicKey)
+	if !pkcs1 {
+		if der, err = x509.MarshalPKIXPublicKey(&key.PublicKey); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return base64.StdEncoding.EncodeToString(der)
+}
+
+func TestParseDKIM(t *testing.T) {
+	good := rsaRecord(t, 2048, false)
+	for _, c := range []struct{ name, txt, weak, wrong string }{
+		{"rsa", "v=DKIM1; k=rsa; p=" + good, "", ""},
+		{"bare key, no version", "p=" + rsaRecord(t, 2048, true), "", ""},
+		{"spaces in the key", "v=DKIM1; p=" + good[:50] + " " + good[50:], "", ""},
+		{"1024 bits", "v=DKIM1; p=" + rsaRecord(t, 1024, false), "1024 bits", ""},
+		{"512 bits", "v=DKIM1; p=" + rsaRecord(t, 512, false), "", "512 bits"},
+		{"cut off", "v=DKIM1; p=" + good[:200], "", "cut off"},
+		{"not base64", "v=DKIM1; p=!!", "", "base64"},
+		{"taken back", "v=DKIM1; p=", "", ""},
+		{"ed25519", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "", ""},
+		{"ed25519, short", "v=DKIM1; k=ed25519; p=AAAA", "", "3 bytes"},
+		{"other type", "v=DKIM1; k=dsa; p=AAAA", "", "key type"},
+		{"testing", "v=DKIM1; t=s:y; p=" + good, "being tested", ""},
+		{"no key", "v=DKIM1; k=rsa", "", "no p="},
+		{"version last", "p=" + good + "; v=DKIM1", "", "first"},
+	} {
+		weak, err := parseDKIM(c.txt)
+		if (err == nil) != (c.wrong == "") || (err != nil && !strings.Contains(err.Error(), c.wrong)) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.wrong)
+		}
+		if (weak == "") != (c.weak == "") || !strings.Contains(weak, c.weak) {
+			t.Errorf("%s: weak %q, want %q", c.name, weak, c.weak)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	for value, want := range map[string]string{
+		`"v=spf1 -all"`:          "v=spf1 -all",
+		`"one " "two"`:           "one two",
+		`"a\"b" "\\" "\059\195"`: "a\"b\\;\xc3",
+		`bare`:                   "bare",
+		`"\`:                     `\`,
+		``:                       "",
+	} {
+		if got := text(value); got != want {
+			t.Errorf("text(%s) = %q, want %q", value, got, want)
+		}
+	}
+}
+
+func FuzzParseSPF(f *testing.F) {
+	for _, s := range []string{"v=spf1 a/24//64 mx:x.test ip4:192.0.2.0/24 include:%{d}.x.test -all", "v=spf1 redirect=x", "v=spf1 -", "v=spf1 exists:%{l1r-}", "v=spf1 a:%{d}/24"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, txt string) {
+		s, err := parseSPF(txt)
+		if err != nil {
+			return
+		}
+		s.everyone()
+		s.ending()
+		for _, term := range s.lookups() {
+			term.domain()
+		}
+		// Case does not matter (RFC 7208 section 4.6.1), but in macros, whose case says something else.
+		if _, err := parseSPF(strings.ToUpper(txt[:6]) + txt[6:]); err != nil {
+			t.Errorf("%q is valid, but not with its version in upper case: %v", txt, err)
+		}
+	})
+}
+
+func FuzzParseTags(f *testing.F) {
+	for _, s := range []string{"v=DMARC1; p=reject; rua=mailto:a@x.test!10m", "v=DKIM1; k=rsa; t=y; p=AAAA", "v=DKIM1;k=ed25519;p=", ";;=", "p=\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, txt string) {
+		tags, err := parseDMARC(txt)
+		if err == nil {
+			if p, ok := value(tags, "p"); !ok || p == "" {
+				t.Errorf("%q is valid without a policy", txt)
+			}
+		}
+		if weak, err := parseDKIM(txt); err != nil && weak != "" {
+			t.Errorf("%q is both weak and invalid", txt)
+		}
+	})
+}
+
+func FuzzText(f *testing.F) {
+	for _, s := range []string{`"a" "b"`, `\`, `"\25`, `"\999"`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if got := text(value); len(got) > len(value) {
+			t.Errorf("text(%q) grew to %q", value, got)
+		}
+	})
+}

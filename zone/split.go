@@ -112,7 +112,7 @@ func (f *File) checkHead() string {
 		return "the lines before its first key are not YAML"
 	}
 	for _, n := range doc.Content {
-		if n.ShortTag() != "!!null" && len(n.Content) > 0 {
+		if n.ShortTag() != "!!null" && (n.Kind != yaml.MappingNode || len(n.Content) > 0) {
 			return "there is more than comments before its first key"
 		}
 	}

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -228,7 +229,10 @@ func (a *App) Marshal() ([]byte, error) {
 	}
 	if len(a.Artifacts) > 0 {
 		m := flow(yaml.MappingNode)
-		for _, k := range slices.Sorted(maps.Keys(a.Artifacts)) {
+		keys := slices.SortedFunc(maps.Keys(a.Artifacts), func(x, y string) int {
+			return cmp.Or(artifactRank(x)-artifactRank(y), strings.Compare(x, y))
+		})
+		for _, k := range keys {
 			m.Content = append(m.Content, scalar(k), scalar(a.Artifacts[k]))
 		}
 		put("artifacts", m)
@@ -247,6 +251,17 @@ func (a *App) Marshal() ([]byte, error) {
 		return nil, fmt.Errorf("app %s: %w", a.Name, err)
 	}
 	return buf.Bytes(), nil
+}
+
+// artifactRank puts the two artifacts that every build has before all others.
+func artifactRank(key string) int {
+	switch key {
+	case "sbom":
+		return 0
+	case "provenance":
+		return 1
+	}
+	return 2
 }
 
 func scalar(s string) *yaml.Node {

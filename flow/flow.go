@@ -1,103 +1,138 @@
 // Package flow drives changes through their life by durable workflows
 // (Temporal). The log says what happened; the workflow says what comes next, and
 // can be rebuilt from the log. Every door (portal, API, push) calls Service.
+//
+// Nothing is decided from what the engine remembers. Each step takes the change's
+// lock, folds its state from the log, does what lifecycle.State.Next says if that is
+// still this step, and appends events under keys (audit.Event.Once) that make
+// doing it again harmless. So a step may be killed at any instruction and run again, and
+// a lost engine is replaced by a new one that asks the log.
+//
+// Read flow.go, then workflow.go (what the engine runs), steps.go, merge.go and
+// apply.go (the steps), submit.go and decide.go (what people do), engine.go last.
 package flow
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"path/filepath"
 	"time"
 
+	"go.temporal.io/sdk/worker"
 	"golang.org/x/crypto/ssh"
 
-	"slipway/approval"
 	"slipway/audit"
 	"slipway/check"
-	"slipway/drift"
 	"slipway/identity"
-	"slipway/lifecycle"
 	"slipway/provider"
 	"slipway/repo"
 	"slipway/zone"
 )
 
-// CONTRACT: replace by the real code.
-
 type Options struct {
-	DataDir   string
-	Temporal  string // address of a cluster; "" for the embedded server
-	Namespace string
-	Repo      *repo.Repo
-	Log       *audit.Log
-	Engine    *check.Engine
-	Identity  *identity.Service
-	Signer    ssh.Signer
-	Provider  func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error)
-	Verify    func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error // resolves at the real servers
-	Now       func() time.Time
+	DataDir     string      // the embedded engine's file lies in temporal/ below it
+	Temporal    string      // address of a cluster; "" for the embedded server
+	TemporalTLS *tls.Config // towards a cluster; nil for none
+	Namespace   string      // default "slipway"; a cluster's namespace serves one Slipway
+	Repo        *repo.Repo
+	Log         *audit.Log
+	Engine      *check.Engine
+	Identity    *identity.Service
+	Signer      ssh.Signer
+	// Provider returns the provider of a zone as t's settings name it.
+	Provider func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error)
+	// Verify resolves at the real servers, until all answers are as wanted or ctx ends.
+	Verify func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error
+	// MainMoved, if set, is called after each merge and before anything is applied, for whoever
+	// follows the settings (the embedded name server: which zones there are).
+	MainMoved func(ctx context.Context) error
+
+	Now    func() time.Time // default time.Now
+	Random io.Reader        // for change IDs; default crypto/rand.Reader
+	Logger *slog.Logger     // default slog.Default()
 }
 
-type Service struct{}
-
-func Start(ctx context.Context, o Options) (*Service, error) { panic("contract") } // engine, worker, resumption of every open change
-func (s *Service) Stop(ctx context.Context) error            { panic("contract") }
-
-// Submission is a request in any of the four ways.
-type Submission struct {
-	By        identity.Person
-	Via       string            // cli | portal | push | api
-	Files     map[string][]byte // on top of main; or
-	Head      string            // a pushed commit
-	Title     string
-	Ticket    string
-	NotBefore time.Time
-	Revises   string // ID of an open change of the same requester; "" for a new one
-	RequestID string // chosen by the client; a repeated one returns the first change
+func (o *Options) complete() error {
+	if o.Repo == nil || o.Log == nil || o.Engine == nil || o.Signer == nil || o.Provider == nil || o.Verify == nil {
+		return errors.New("workflows: a repository, a log, checks, a signer, providers and a way to verify are needed")
+	}
+	if o.DataDir == "" && o.Temporal == "" {
+		return errors.New("workflows: a data directory, or the address of a Temporal cluster, is needed")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	o.Namespace = namespaceOr(o.Namespace)
+	return nil
 }
 
-// Error is what a person sees: code, message, next step.
-type Error struct {
-	Code    string // invalid | not-found | forbidden | conflict | refused | unavailable
-	Message string
-	Help    string
-	Detail  error // for the operator's log
+// Service is what people and programs do with changes. It is safe for concurrent use.
+// One process serves a data directory: the locks below are what orders two votes.
+type Service struct {
+	o      Options
+	engine *engine
+	worker worker.Worker
+
+	changes  locks      // by change ID: held while a step or a person reads the log, decides and appends
+	requests locks      // by request: held while one is submitted
+	zones    locks      // by zone: held from reading the live zone to the receipt's event
+	prepared *proposals // computed changes
+	failures *failures
+	lastRun  *reports // of drift
 }
 
-func (e *Error) Error() string { return e.Message }
-func (e *Error) Unwrap() error { return e.Detail }
+// Start starts the engine and goes on with every open change.
+func Start(ctx context.Context, o Options) (*Service, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	s := &Service{o: o, prepared: newProposals(), failures: newFailures(), lastRun: newReports()}
+	// What Git has merged and the log does not know yet is recorded before anybody can vote on it.
+	open, err := s.openChanges(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, st := range open {
+		if open[i], err = s.reconcile(ctx, st); err != nil {
+			return nil, fmt.Errorf("change %s: %w", st.ID, err)
+		}
+	}
+	if o.Temporal != "" {
+		s.engine, err = dialCluster(ctx, o.Temporal, o.Namespace, o.TemporalTLS, o.Logger)
+	} else {
+		s.engine, err = embed(ctx, filepath.Join(o.DataDir, "temporal"), o.Namespace, o.Logger)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.worker = s.newWorker()
+	if err := s.worker.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("workflows: %w", err), s.engine.stop())
+	}
+	if err := s.resume(ctx, open); err != nil {
+		return nil, errors.Join(err, s.Stop(ctx))
+	}
+	return s, nil
+}
 
-func (s *Service) Preview(ctx context.Context, by identity.Person, files map[string][]byte) (*check.Verdict, error) {
-	panic("contract")
+// Stop ends the engine. Steps that are under way end first, or are taken up by the next Start.
+func (s *Service) Stop(context.Context) error {
+	s.worker.Stop()
+	if err := s.engine.stop(); err != nil {
+		return fmt.Errorf("workflow engine: %w", err)
+	}
+	return nil
 }
-func (s *Service) Submit(ctx context.Context, sub Submission, progress io.Writer) (lifecycle.State, *check.Verdict, error) {
-	panic("contract")
-} // returns when the verdict is recorded
-func (s *Service) Vote(ctx context.Context, by identity.Person, id string, d approval.Decision, reason, changeDigest, policyDigest, via string) (lifecycle.State, error) {
-	panic("contract")
-}
-func (s *Service) Cancel(ctx context.Context, by identity.Person, id, reason, via string) (lifecycle.State, error) {
-	panic("contract")
-}
-func (s *Service) Schedule(ctx context.Context, by identity.Person, id string, notBefore time.Time, via string) (lifecycle.State, error) {
-	panic("contract")
-}
-func (s *Service) Retry(ctx context.Context, by identity.Person, id string) (lifecycle.State, error) {
-	panic("contract")
-} // a failed step
-func (s *Service) Change(ctx context.Context, id string) (lifecycle.State, []audit.Receipt, *check.Verdict, error) {
-	panic("contract")
-}
-func (s *Service) Changes(ctx context.Context, q audit.ChangeQuery) ([]lifecycle.State, error) {
-	panic("contract")
-}
-func (s *Service) Inbox(ctx context.Context, by identity.Person) ([]lifecycle.State, error) {
-	panic("contract")
-}                                                                // waiting changes that by may vote on
-func (s *Service) Apps(ctx context.Context) ([]*repo.App, error) { panic("contract") }
-func (s *Service) App(ctx context.Context, name string) (*repo.App, []lifecycle.State, []audit.Receipt, error) {
-	panic("contract")
-}
-func (s *Service) Drift(ctx context.Context, zones []zone.Name) ([]drift.Report, error) {
-	panic("contract")
-}                                                                        // now; findings become events
-func (s *Service) LastDrift(ctx context.Context) ([]drift.Report, error) { panic("contract") }
+
+func (s *Service) now() time.Time { return s.o.Now().UTC() }

@@ -111,7 +111,8 @@ type Record struct {
 // ApplyDetails goes with apply-zone.
 type ApplyDetails struct {
 	Receipt provider.Receipt `json:"receipt"`
-	Edits   int              `json:"edits"` // record sets of this change in the zone
+	Commit  string           `json:"commit"` // that the zone is now as: the change's, or a later one
+	Edits   int              `json:"edits"`  // record sets of this change in the zone
 }
 
 // LiveDetails goes with go-live.

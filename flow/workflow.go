@@ -1,0 +1,401 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"slipway/lifecycle"
+	"slipway/zone"
+)
+
+// The engine's histories hold change IDs, zone names and the words of lifecycle.Do, and nothing else.
+
+const (
+	taskQueue = "slipway"
+
+	changeType = "change" // one for each open change, with the ID change/<id>
+	mergesType = "merges" // one for each repository: its merges, one at a time
+	driftType  = "drift"  // one for each repository: looks at the live zones from time to time
+
+	lookSignal  = "look"  // to a change: something happened, look at the log
+	mergeSignal = "merge" // to the merges: this change asks to be merged
+
+	// Bounds on one run's history; a workflow goes on as a new run after them.
+	maxSteps  = 200
+	maxMerges = 200
+	maxPasses = 50
+)
+
+func changeWorkflowID(id string) string { return "change/" + id }
+
+// repoName names the repository in workflow IDs.
+func (s *Service) repoName() string {
+	return strings.TrimSuffix(filepath.Base(filepath.Clean(s.o.Repo.Dir())), ".git")
+}
+
+// next is what a change's workflow is told to do.
+type next struct {
+	Do     lifecycle.Do
+	Wait   time.Duration `json:",omitempty"` // for wait: look again after it; 0: only when woken
+	Zones  []string      `json:",omitempty"` // for apply
+	Merges string        `json:",omitempty"` // for merge: the workflow to ask
+}
+
+// maxZonesAtOnce bounds the zones of one change that are applied together.
+const maxZonesAtOnce = 8
+
+// acts are the steps as the engine calls them. Their errors say only which step failed: the
+// reason is in the server's log and, for people, in the change's events.
+type acts struct{ s *Service }
+
+func failed(step string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return temporal.NewNonRetryableApplicationError(step+" failed; the server's log says why", "step-failed", nil)
+}
+
+func (a *acts) Next(ctx context.Context, id string) (next, error) {
+	st, err := a.s.load(ctx, id)
+	if errors.Is(err, lifecycle.ErrNoChange) {
+		return next{Do: lifecycle.DoNothing}, nil
+	}
+	if err != nil {
+		return next{}, a.unreadable(id, err)
+	}
+	step := st.Next(a.s.now())
+	n := next{Do: step.Do, Wait: a.s.wait(step.Until)}
+	switch step.Do {
+	case lifecycle.DoApply:
+		zones, err := a.s.pendingZones(ctx, st)
+		if err != nil {
+			return next{}, a.unreadable(id, err)
+		}
+		for _, z := range zones[:min(len(zones), maxZonesAtOnce)] {
+			n.Zones = append(n.Zones, string(z))
+		}
+	case lifecycle.DoMerge:
+		n.Merges = mergesType + "/" + a.s.repoName()
+	}
+	return n, nil
+}
+
+func (a *acts) unreadable(id string, err error) error {
+	a.s.o.Logger.Warn("a change could not be read", "change", id, "error", err)
+	return failed("reading the log", err)
+}
+
+func (a *acts) Check(ctx context.Context, id string) error {
+	return failed("check", a.s.check(ctx, id))
+}
+func (a *acts) Approve(ctx context.Context, id string) error {
+	return failed("approve", a.s.approveByRule(ctx, id))
+}
+func (a *acts) Expire(ctx context.Context, id string) error {
+	return failed("expire", a.s.expire(ctx, id))
+}
+func (a *acts) Finish(ctx context.Context, id string) error {
+	return failed("verify", a.s.finish(ctx, id))
+}
+
+func (a *acts) Apply(ctx context.Context, id, zoneName string) error {
+	return failed("apply", a.s.apply(ctx, id, zone.Name(zoneName)))
+}
+
+func (a *acts) Merge(ctx context.Context, id string) (moved bool, err error) {
+	moved, err = a.s.merge(ctx, id)
+	return moved, failed("merge", err)
+}
+
+func (a *acts) Recheck(ctx context.Context) error {
+	err := a.s.recheckOpen(ctx)
+	if err != nil {
+		a.s.o.Logger.Warn("the open changes could not be judged against the new main", "error", err)
+	}
+	return failed("recheck", err)
+}
+
+func (a *acts) EnsureMerges(ctx context.Context) error {
+	return failed("starting the merges", a.s.start(ctx, mergesType, enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING))
+}
+
+func (a *acts) DriftInterval(ctx context.Context) (time.Duration, error) {
+	d, err := a.s.driftInterval(ctx)
+	return d, failed("reading the settings", err)
+}
+
+func (a *acts) ServeFirst(ctx context.Context) error { return failed("serving", a.s.serveFirst(ctx)) }
+
+func (a *acts) Drift(ctx context.Context) error {
+	_, err := a.s.Drift(ctx, nil)
+	if err != nil {
+		a.s.o.Logger.Warn("the live zones could not be compared", "error", err)
+	}
+	return failed("drift", err)
+}
+
+// quick is for steps that read and write on this machine: they run inside the workflow's own task, so
+// that they cost no round trip. The workflow retries them itself.
+func quick(ctx workflow.Context) workflow.Context {
+	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: 2 * time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+}
+
+// remote is for steps that talk to other systems.
+func remote(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 10 * time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+}
+
+// changeWorkflow drives one change to its end: ask the log what comes next, do that, ask again.
+func changeWorkflow(ctx workflow.Context, id string) error {
+	var a *acts
+	looks := workflow.GetSignalChannel(ctx, lookSignal)
+	failures := 0
+	for range maxSteps {
+		for looks.ReceiveAsync(nil) {
+		}
+		var n next
+		err := workflow.ExecuteLocalActivity(quick(ctx), a.Next, id).Get(ctx, &n)
+		if err == nil {
+			switch n.Do {
+			case lifecycle.DoNothing:
+				return nil
+			case lifecycle.DoWait:
+				await(ctx, looks, n.Wait)
+			case lifecycle.DoCheck:
+				err = workflow.ExecuteLocalActivity(quick(ctx), a.Check, id).Get(ctx, nil)
+			case lifecycle.DoApprove:
+				err = workflow.ExecuteLocalActivity(quick(ctx), a.Approve, id).Get(ctx, nil)
+			case lifecycle.DoExpire:
+				err = workflow.ExecuteLocalActivity(quick(ctx), a.Expire, id).Get(ctx, nil)
+			case lifecycle.DoMerge:
+				err = askForMerge(ctx, looks, n.Merges, id)
+			case lifecycle.DoApply:
+				err = applyZones(ctx, id, n.Zones)
+			case lifecycle.DoVerify:
+				err = workflow.ExecuteActivity(remote(ctx), a.Finish, id).Get(ctx, nil)
+			}
+		}
+		if err == nil {
+			failures = 0
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		failures++
+		await(ctx, looks, backoff(failures))
+	}
+	return workflow.NewContinueAsNewError(ctx, changeType, id)
+}
+
+// backoff is how long to wait after so many failures in a row: at first shorter than anybody notices,
+// in the end a minute.
+func backoff(failures int) time.Duration {
+	return min(200*time.Millisecond<<min(failures-1, 10), time.Minute)
+}
+
+// await waits to be woken, or for d to pass (0: for ever).
+func await(ctx workflow.Context, looks workflow.ReceiveChannel, d time.Duration) {
+	timer, stop := workflow.WithCancel(ctx)
+	defer stop()
+	s := workflow.NewSelector(ctx).AddReceive(looks, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) })
+	s.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {})
+	if d > 0 {
+		s.AddFuture(workflow.NewTimer(timer, d), func(workflow.Future) {})
+	}
+	s.Select(ctx)
+}
+
+// mergePatience is how long a change waits for word from the merges before it asks again.
+const mergePatience = time.Minute
+
+// askForMerge puts the change into the queue of merges and waits until it was its turn. What became of it is in the log.
+func askForMerge(ctx workflow.Context, looks workflow.ReceiveChannel, merges, id string) error {
+	var a *acts
+	var lost error
+	sent := workflow.SignalExternalWorkflow(ctx, merges, "", mergeSignal, id)
+	timer, stop := workflow.WithCancel(ctx)
+	defer stop()
+	heard := false
+	s := workflow.NewSelector(ctx).
+		AddReceive(looks, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil); heard = true }).
+		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { heard = true }).
+		AddFuture(workflow.NewTimer(timer, mergePatience), func(workflow.Future) { heard = true }).
+		AddFuture(sent, func(f workflow.Future) { lost = f.Get(ctx, nil) })
+	for !heard && lost == nil {
+		s.Select(ctx)
+	}
+	if lost == nil {
+		return nil
+	}
+	return errors.Join(lost, workflow.ExecuteLocalActivity(quick(ctx), a.EnsureMerges).Get(ctx, nil))
+}
+
+func applyZones(ctx workflow.Context, id string, zones []string) error {
+	var a *acts
+	var running []workflow.Future
+	for _, z := range zones {
+		running = append(running, workflow.ExecuteActivity(remote(ctx), a.Apply, id, z))
+	}
+	var errs error
+	for _, f := range running {
+		errs = errors.Join(errs, f.Get(ctx, nil))
+	}
+	return errs
+}
+
+// mergesWorkflow merges one change at a time. After each, the changes that are still open are judged
+// against the new main, while the next merge goes on.
+func mergesWorkflow(ctx workflow.Context, queue []string) error {
+	var a *acts
+	asked := workflow.GetSignalChannel(ctx, mergeSignal)
+	stale := true // at the start too: the last run may have ended before it came to this
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for workflow.Await(ctx, func() bool { return stale }) == nil {
+			stale = false
+			if workflow.ExecuteActivity(remote(ctx), a.Recheck).Get(ctx, nil) != nil {
+				if workflow.Sleep(ctx, time.Minute) != nil {
+					return
+				}
+				stale = true
+			}
+		}
+	})
+	take := func(id string) {
+		if !slices.Contains(queue, id) {
+			queue = append(queue, id)
+		}
+	}
+	for done := 0; done < maxMerges; done++ {
+		var id string
+		for asked.ReceiveAsync(&id) {
+			take(id)
+		}
+		if len(queue) == 0 {
+			asked.Receive(ctx, &id)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			take(id)
+		}
+		id, queue = queue[0], queue[1:]
+		var moved bool
+		if err := workflow.ExecuteLocalActivity(quick(ctx), a.Merge, id).Get(ctx, &moved); err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// Merged, refused or failed: the change reads in the log what became of it. It may be gone by now.
+		workflow.SignalExternalWorkflow(ctx, changeWorkflowID(id), "", lookSignal, nil)
+		stale = stale || moved
+	}
+	var id string
+	for asked.ReceiveAsync(&id) {
+		take(id)
+	}
+	return workflow.NewContinueAsNewError(ctx, mergesType, queue)
+}
+
+// driftWorkflow compares the live zones with main from time to time.
+func driftWorkflow(ctx workflow.Context) error {
+	var a *acts
+	_ = workflow.ExecuteActivity(remote(ctx), a.ServeFirst).Get(ctx, nil) // comes again with the next run
+	for range maxPasses {
+		interval := 5 * time.Minute
+		_ = workflow.ExecuteLocalActivity(quick(ctx), a.DriftInterval).Get(ctx, &interval)
+		if err := workflow.Sleep(ctx, interval); err != nil {
+			return err
+		}
+		_ = workflow.ExecuteActivity(remote(ctx), a.Drift).Get(ctx, nil) // is told in the server's log; the next pass tries again
+	}
+	return workflow.NewContinueAsNewError(ctx, driftType)
+}
+
+func registerWorkflows(r worker.WorkflowRegistry) {
+	r.RegisterWorkflowWithOptions(changeWorkflow, workflow.RegisterOptions{Name: changeType})
+	r.RegisterWorkflowWithOptions(mergesWorkflow, workflow.RegisterOptions{Name: mergesType})
+	r.RegisterWorkflowWithOptions(driftWorkflow, workflow.RegisterOptions{Name: driftType})
+}
+
+func (s *Service) newWorker() worker.Worker {
+	w := worker.New(s.engine.client, taskQueue, worker.Options{
+		WorkerStopTimeout: 10 * time.Second,
+		// A run whose code has changed under it fails, and the next waking gives the change a new one from the log.
+		WorkflowPanicPolicy: worker.FailWorkflow,
+	})
+	registerWorkflows(w)
+	w.RegisterActivityWithOptions(&acts{s}, activity.RegisterOptions{})
+	return w
+}
+
+func (s *Service) startOptions(id string, policy enumspb.WorkflowIdConflictPolicy) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: id, TaskQueue: taskQueue,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: policy,
+		WorkflowTaskTimeout:      10 * time.Second,
+	}
+}
+
+// start starts one of the repository's own workflows.
+func (s *Service) start(ctx context.Context, kind string, policy enumspb.WorkflowIdConflictPolicy) error {
+	var args []any
+	if kind == mergesType {
+		args = append(args, []string{})
+	}
+	_, err := s.engine.client.ExecuteWorkflow(ctx, s.startOptions(kind+"/"+s.repoName(), policy), kind, args...)
+	return err
+}
+
+func (s *Service) startChange(ctx context.Context, id string, policy enumspb.WorkflowIdConflictPolicy) error {
+	o := s.startOptions(changeWorkflowID(id), policy)
+	o.EnableEagerStart = true
+	_, err := s.engine.client.ExecuteWorkflow(ctx, o, changeType, id)
+	return err
+}
+
+// wake tells a change's workflow to look at the log, and gives it a workflow if it has none. The
+// log already holds what happened: without an engine nothing is lost, only late.
+func (s *Service) wake(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_, err := s.engine.client.SignalWithStartWorkflow(ctx, changeWorkflowID(id), lookSignal, nil,
+		s.startOptions(changeWorkflowID(id), enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING), changeType, id)
+	if err != nil {
+		s.o.Logger.Warn("a change's workflow could not be woken; the next start of the server takes it up", "change", id, "error", err)
+	}
+}
+
+// resume gives every open change a workflow. A change that waits for people or time keeps the one it
+// has, with its timers. One that was on its way gets a new one at once: the steps that the old process
+// had begun would otherwise be waited for until their timeouts.
+func (s *Service) resume(ctx context.Context, open []lifecycle.State) error {
+	for _, kind := range []string{mergesType, driftType} {
+		if err := s.start(ctx, kind, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING); err != nil {
+			return err
+		}
+	}
+	for _, st := range open {
+		if st.Next(s.now()).Do == lifecycle.DoWait {
+			s.wake(ctx, st.ID) // what happened just before the end may not have reached it
+			continue
+		}
+		if err := s.startChange(ctx, st.ID, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -77,6 +77,7 @@ func (d *desk) verdict(by identity.Person, files map[string][]byte) (*check.Verd
 		}
 	}) {
 		if !strings.HasPrefix(path, "apps/") {
+			d.require(v, check.Red, "red", "it touches the rules themselves")
 			v.Change.Files = append(v.Change.Files, change.FileEdit{Op: zone.Update, Path: path, Kind: "policy", Digest: digest(string(files[path]))})
 			continue
 		}
@@ -108,20 +109,21 @@ func (d *desk) judgeApp(v *check.Verdict, app *repo.App) {
 		v.Denied = true
 		v.Findings = append(v.Findings, check.Finding{Rule: "purpose-says-nothing", Severity: check.Deny, Message: "The purpose says nothing, so nobody can judge what the app is for.", Help: "Say in a sentence what it is for.", Path: app.Path, Line: app.Lines["purpose"], Controls: []string{"ISO27001:A.5.9"}})
 	}
-	rule := func(tier check.Tier, name string, reason string) {
-		v.Tier, v.TierReasons = tier, []string{reason}
-		r := d.settings.Approvals[name]
-		v.Approvals = []approval.Requirement{{Rule: name, AnyOf: r.AnyOf, AllOf: r.AllOf, Count: r.Count, Expires: r.Expires, Why: v.TierReasons}}
-	}
 	switch {
 	case !slices.Equal(app.Data, []string{"none"}):
 		v.Score = 70
 		v.Signals = []check.Signal{{Name: "sensitive-data", Value: 1, Weight: 70, Reason: "it handles data that the law protects"}}
-		rule(check.Red, "red", "it handles sensitive data")
+		d.require(v, check.Red, "red", "it handles sensitive data")
 	case app.Exposure == "external":
 		v.Score = 40
-		rule(check.Yellow, "yellow", "anyone on the internet can reach it")
+		d.require(v, check.Yellow, "yellow", "anyone on the internet can reach it")
 	}
+}
+
+func (d *desk) require(v *check.Verdict, tier check.Tier, rule, reason string) {
+	v.Tier, v.TierReasons = tier, []string{reason}
+	r := d.settings.Approvals[rule]
+	v.Approvals = []approval.Requirement{{Rule: rule, AnyOf: r.AnyOf, AllOf: r.AllOf, Count: r.Count, Expires: r.Expires, Why: v.TierReasons}}
 }
 
 func digest(s string) string {
@@ -375,3 +377,8 @@ func (d *desk) App(ctx context.Context, name string) (*repo.App, []lifecycle.Sta
 
 func (d *desk) Drift(context.Context, []zone.Name) ([]drift.Report, error) { return d.reports, nil }
 func (d *desk) LastDrift(context.Context) ([]drift.Report, error)          { return d.reports, nil }
+
+// expire ends a change that nobody decided on.
+func (d *desk) expire(ctx context.Context, id string) error {
+	return d.record(ctx, id, identity.Person{}, audit.ExpireChange, lifecycle.EndDetails{Reason: "Nobody decided within 7 days."}, nil)
+}

@@ -119,7 +119,10 @@ func (f requestForm) build(owner string, settings *repo.Settings, before *repo.A
 	if bad["host"]+bad["zone"] == "" {
 		app.Hostname = f.hostname(settings, bad)
 	}
-	if app.Hostname != "" {
+	// What is wrong with the addresses is said even while the name is wrong, under a name that stands in for it.
+	if app.Hostname == "" {
+		f.records("name.invalid", bad)
+	} else {
 		app.Records = append(app.Records, f.records(app.Hostname, bad)...)
 	}
 	app.Path = repo.AppPath(app.Name)
@@ -230,9 +233,9 @@ func (f requestForm) records(host zone.Name, bad problems) []zone.RRSet {
 		n, err := strconv.Atoi(f.TTL)
 		if err != nil || n < 0 || n > 1<<31-1 { // RFC 2181 section 8
 			bad.add("ttl", "Write a number of seconds, such as 300.")
-			return nil
+		} else {
+			ttl = n
 		}
-		ttl = n
 	}
 	lines := strings.FieldsFunc(f.Targets, func(r rune) bool { return unicode.IsSpace(r) || r == ',' })
 	if len(lines) == 0 {

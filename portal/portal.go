@@ -70,6 +70,7 @@ type server struct {
 	https    bool
 	door     *identity.Door
 	mux      *http.ServeMux
+	chain    http.Handler // what is around the mux, and the mux
 	csrf     *http.CrossOriginProtection
 	pages    *pages
 	waits    chan struct{} // a slot for each request that is held open
@@ -115,5 +116,8 @@ func New(o Options) (http.Handler, error) {
 	for _, r := range s.routes() {
 		s.mux.Handle(r.pattern, s.guard(r))
 	}
-	return s.protect(http.HandlerFunc(s.dispatch)), nil
+	s.chain = s.protect(http.HandlerFunc(s.dispatch))
+	return s, nil
 }
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.chain.ServeHTTP(w, r) }

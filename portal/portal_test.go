@@ -73,6 +73,7 @@ type bench struct {
 
 	mu sync.Mutex
 	at time.Time
+	n  int
 }
 
 // lines is what the operator gets to read.
@@ -145,6 +146,12 @@ func (b *bench) now() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.at
+}
+
+// next is a number that was not there before.
+func (b *bench) next() int {
+	b.n++
+	return b.n
 }
 
 func (b *bench) pass(d time.Duration) {
@@ -249,9 +256,19 @@ func (b *bench) ask(id string, form url.Values) string {
 	b.t.Helper()
 	w := b.do(id, "POST", "/apps/new", form)
 	if w.Code != http.StatusSeeOther {
-		b.t.Fatalf("asking as %s: %d\n%s", id, w.Code, w.Body)
+		b.t.Fatalf("asking as %s: %d\n%s", id, w.Code, errorsOf(w.Body.String()))
 	}
 	return strings.TrimPrefix(w.Header().Get("Location"), "/changes/")
+}
+
+// errorsOf is what a page says went wrong.
+func errorsOf(body string) string {
+	_, rest, found := strings.Cut(body, `role="alert"`)
+	if !found {
+		return "(the page says of no error)"
+	}
+	rest, _, _ = strings.Cut(rest, "</div>")
+	return rest
 }
 
 // decide votes with what the page of the change shows.
@@ -284,6 +301,7 @@ func TestOptionsAreChecked(t *testing.T) {
 }
 
 func TestARequestGoesLiveWithoutAnybody(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	id := b.ask(ana, filled())
 	body := b.do(ana, "GET", "/changes/"+id, nil).Body.String()
@@ -298,6 +316,7 @@ func TestARequestGoesLiveWithoutAnybody(t *testing.T) {
 }
 
 func TestVotesAreBoundToWhatWasSeen(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	id := b.ask(ana, external("shop"))
 	page := b.do(ivy, "GET", "/changes/"+id, nil).Body.String()
@@ -334,6 +353,7 @@ func TestVotesAreBoundToWhatWasSeen(t *testing.T) {
 }
 
 func TestAFormThatIsSentTwiceAsksOnce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	form := external("shop", "request_id", "ABC")
 	if one, two := b.ask(ana, form), b.ask(ana, form); one != two {
@@ -346,6 +366,7 @@ func TestAFormThatIsSentTwiceAsksOnce(t *testing.T) {
 }
 
 func TestANewAppDoesNotReplaceAnother(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.ask(ana, filled())
 	w := b.do(bob, "POST", "/apps/new", filled())
@@ -360,6 +381,7 @@ func TestANewAppDoesNotReplaceAnother(t *testing.T) {
 }
 
 func TestTheOldAddressesOfAnEditedAppGo(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.ask(ana, filled("targets", "192.0.2.10\n2001:db8::1"))
 	id := b.ask(ana, filled("editing", "expense-tracker", "targets", "lb.hosting.example"))
@@ -374,6 +396,7 @@ func TestTheOldAddressesOfAnEditedAppGo(t *testing.T) {
 }
 
 func TestLookingAtALinkDoesNotUseItUp(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	link, err := b.people.IssueLink(t.Context(), identity.System, ana, "", 0)
 	if err != nil {
@@ -398,6 +421,7 @@ func TestLookingAtALinkDoesNotUseItUp(t *testing.T) {
 }
 
 func TestSigningOutEndsTheSession(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	if w := b.do(ana, "GET", "/", nil); w.Code != http.StatusOK {
 		t.Fatalf("home: %d", w.Code)
@@ -409,6 +433,7 @@ func TestSigningOutEndsTheSession(t *testing.T) {
 }
 
 func TestOtherSitesCannotAct(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	for _, path := range []string{"/apps/new", "/sign-out", "/account/tokens", "/api/v1/changes"} {
 		r := httptest.NewRequest("POST", path, strings.NewReader(filled().Encode()))
@@ -432,6 +457,7 @@ func TestOtherSitesCannotAct(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	for _, path := range []string{"/", "/sign-in", "/nowhere", "/api/v1/me", "/healthz"} {
 		h := b.do("", "GET", path, nil).Header()
@@ -447,6 +473,7 @@ func TestHeaders(t *testing.T) {
 }
 
 func TestFaultsAreToldToTheOperatorOnly(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.cookie(ana)
 	b.desk.broken = errors.New("disk 7 is on fire")
@@ -462,6 +489,7 @@ func TestFaultsAreToldToTheOperatorOnly(t *testing.T) {
 }
 
 func TestTooLargeAndUnreadableBodies(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	big := url.Values{"purpose": {strings.Repeat("x", 300<<10)}}
 	if w := b.do(ana, "POST", "/apps/new", big); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "too large") {
@@ -481,6 +509,7 @@ func TestTooLargeAndUnreadableBodies(t *testing.T) {
 }
 
 func TestPublicPlaces(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.cookie(ana) // so that the log has entries
 	for path, want := range map[string]string{
@@ -502,6 +531,7 @@ func TestPublicPlaces(t *testing.T) {
 }
 
 func TestSecretsAreShownOnceAndNeverLogged(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	w := b.do(ana, "POST", "/account/tokens", url.Values{"label": {"laptop"}, "days": {"30"}})
 	i := strings.Index(w.Body.String(), "slip_")

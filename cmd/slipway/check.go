@@ -140,7 +140,7 @@ message begins with the file and line to mend.`,
 				return err
 			}
 			if *out == asJSON {
-				err = t.printJSON(v)
+				err = check.WriteJSON(t.stdout, v)
 			} else {
 				err = t.showVerdict(v)
 			}

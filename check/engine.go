@@ -107,7 +107,7 @@ func (e *Engine) Run(ctx context.Context, in Input) (*Verdict, error) {
 		Denied:       finding.Denied(findings),
 		Signals:      signals,
 		Findings:     findings,
-		Change:       in.Change,
+		Change:       withLists(in.Change),
 		PolicyDigest: policyDigest(pack, own, inForce),
 		Requester:    in.Requester,
 		AsOf:         in.AsOf,
@@ -115,6 +115,27 @@ func (e *Engine) Run(ctx context.Context, in Input) (*Verdict, error) {
 	}
 	v.decide(decision, inForce)
 	return v, nil
+}
+
+// withLists is the change with every list a list, as the verdict's JSON promises.
+func withLists(c *change.Change) *change.Change {
+	out := *c
+	if out.Edits == nil {
+		out.Edits = []zone.Edit{}
+	}
+	app := func(a *repo.App) *repo.App {
+		if a == nil || a.Data != nil && a.Records != nil {
+			return a
+		}
+		one := *a
+		one.Data, one.Records = append([]string{}, a.Data...), append([]zone.RRSet{}, a.Records...)
+		return &one
+	}
+	out.Apps = slices.Clone(c.Apps)
+	for i := range out.Apps {
+		out.Apps[i].Before, out.Apps[i].After = app(out.Apps[i].Before), app(out.Apps[i].After)
+	}
+	return &out
 }
 
 // identify completes the requester from the settings in force.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -193,12 +194,18 @@ func (p *printer) next(v *Verdict) {
 	}
 	p.heading("Who must approve")
 	for _, r := range v.Approvals {
-		p.approval(r)
+		p.approval(r, v.TierReasons)
 	}
 }
 
-func (p *printer) approval(r approval.Requirement) {
+// approval says who, and why where the tier's reasons have not said it.
+func (p *printer) approval(r approval.Requirement, said []string) {
 	p.line("  %s%s", clean(r.Text()), p.paint(faint, " (rule "+clean(r.Rule)+")"))
+	for _, why := range r.Why {
+		if !slices.Contains(said, why) {
+			p.line("    %s", clean(why))
+		}
+	}
 	if r.Ticket {
 		p.line("    A ticket must be named with the request.")
 	}

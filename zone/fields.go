@@ -217,6 +217,10 @@ func replaceScalar(f part, text string) (string, bool) {
 // insertPart puts a new field at its natural place among the others.
 func insertPart(parts []part, fresh part) []part {
 	i := sortedPlace(len(parts), func(i int) int { return natural(fresh.key, parts[i].key) })
+	if i == 0 && len(parts) > 0 {
+		// What stands above all fields stays there; it may be the list's dash.
+		fresh.lead, parts[0].lead = parts[0].lead, nil
+	}
 	return slices.Insert(parts, i, fresh)
 }
 

@@ -237,6 +237,41 @@ func TestFirstCommit(t *testing.T) {
 	}
 }
 
+// TestWorkTree computes a change that is not committed, and the same one committed.
+func TestWorkTree(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "zones")
+	kit := fstest.MapFS{}
+	for p, content := range small {
+		kit[p] = &fstest.MapFile{Data: content}
+	}
+	if _, err := repo.InitWorkTree(t.Context(), dir, kit, ana, noon); err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	app := []byte("owner: ana@finmicro.example\nrecords:\n  - {name: new.apps.finmicro.example, type: A, value: 192.0.2.30}\n")
+	if err := os.WriteFile(filepath.Join(dir, "apps", "new.yaml"), app, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	work, err := r.WorkTree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := change.Compute(t.Context(), r, tree(t, r, "HEAD"), work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Head != "" || c.Creates != 1 || len(c.Apps) != 1 {
+		t.Errorf("change of the work tree: head %q, %s", c.Head, summary(c))
+	}
+	if got := digestOf(t, r, tree(t, r, "HEAD"), propose(t, r, "HEAD", map[string][]byte{"apps/new.yaml": app})); got != c.Digest {
+		t.Errorf("committed, the change has digest %s; before, %s", got, c.Digest)
+	}
+}
+
 // TestApplyingEditsGivesHead makes random changes and checks that the edits,
 // applied to the zones as base serves them, give the zones as head serves them.
 func TestApplyingEditsGivesHead(t *testing.T) {

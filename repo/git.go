@@ -25,6 +25,7 @@ const (
 type git struct {
 	dir   string   // --git-dir
 	extra []string // further environment: index file, object directories
+	safe  []string // folders of other users that the user told git to trust
 }
 
 // command returns a git command that ends with ctx. Callers pass revisions only
@@ -35,6 +36,9 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 		"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false",
 		"-c", "core.filesRefLockTimeout=200", "-c", "core.packedRefsTimeout=5000",
 		"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "log.mailmap=false",
+	}
+	for _, dir := range g.safe {
+		full = append(full, "-c", "safe.directory="+dir)
 	}
 	if g.dir != "" {
 		full = append(full, "--git-dir="+g.dir)
@@ -57,6 +61,19 @@ func cleanEnv() []string {
 		}
 	}
 	return env
+}
+
+// trusted returns the folders that the user's own configuration lets git read
+// although another user owns them, as checkouts in pipelines often are. It is the
+// one thing that is taken from there.
+func trusted(ctx context.Context) []string {
+	cmd := exec.CommandContext(ctx, "git", "config", "--global", "--get-all", "safe.directory")
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		return nil // none is set
+	}
+	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 }
 
 // gitError is a git command that failed.

@@ -187,7 +187,7 @@ func (h *host) upload(w http.ResponseWriter, r *http.Request, body io.Reader, ar
 		"-c", "transfer.hideRefs=refs/slipway", "-c", "uploadpack.allowFilter=true", "-c", "pack.threads=1",
 		"upload-pack", "--stateless-rpc", "--strict", "--timeout=60",
 	}, args...)
-	g := git{}
+	g := git{safe: h.repo.git.safe}
 	if p := protocolOf(r); p != "" {
 		g.extra = append(g.extra, "GIT_PROTOCOL="+p)
 	}

@@ -29,8 +29,9 @@ const (
 type objects struct {
 	git git
 
-	mu    sync.Mutex // held for one question and its answer
-	cmd   *exec.Cmd
+	mu     sync.Mutex // held for one question and its answer
+	closed bool
+	cmd    *exec.Cmd
 	in    io.WriteCloser
 	out   *bufio.Reader
 	errs  *boundedBuffer
@@ -56,6 +57,7 @@ var errMissing = fmt.Errorf("object %w", ErrNotFound)
 func (o *objects) close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.closed = true
 	return o.stop()
 }
 
@@ -72,6 +74,9 @@ func (o *objects) stop() error {
 func (o *objects) start() error {
 	if o.cmd != nil {
 		return nil
+	}
+	if o.closed {
+		return errors.New("the repository is closed")
 	}
 	// The process outlives the request that happens to start it, hence no context.
 	// It ends with its standard input, so also when this process is killed.

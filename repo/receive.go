@@ -121,7 +121,7 @@ func (h *host) accept(ctx context.Context, body *bufio.Reader, commit string) (*
 	}
 	defer os.RemoveAll(dir)
 	objectsDir := filepath.Join(h.repo.git.dir, "objects")
-	g := git{dir: h.repo.git.dir, extra: []string{
+	g := git{dir: h.repo.git.dir, safe: h.repo.git.safe, extra: []string{
 		"GIT_OBJECT_DIRECTORY=" + dir, "GIT_QUARANTINE_PATH=" + dir,
 		"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + quoteAlternate(objectsDir),
 	}}

@@ -52,26 +52,53 @@ func Open(ctx context.Context, dir string) (*Repo, error) {
 	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("open %s: %w: there is no such folder", dir, ErrNotFound)
 	}
-	cmd := git{}.command(ctx, "rev-parse", "--is-bare-repository", "--absolute-git-dir", "--show-toplevel")
-	cmd.Dir = abs
-	var out, errs boundedBuffer
-	out.limit, errs.limit, errs.drop = maxGitErrors, maxGitErrors, true
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = cmd.Run()
-	lines := strings.Split(out.String(), "\n")
-	// A bare repository has no top level, which rev-parse says by failing after the first two answers.
-	if err != nil && (lines[0] != "true" || len(lines) < 2) {
-		if strings.Contains(errs.String(), "not a git repository") {
-			return nil, fmt.Errorf("open %s: %w: this is not a Git repository; make one with `git init`, or with `slipway init DIR`", dir, ErrNotFound)
-		}
-		return nil, fmt.Errorf("open %s: %w", dir, failure(ctx, "rev-parse", err, errs.String()))
+	g := git{}
+	lines, complaint, err := g.discover(ctx, abs)
+	if err != nil && strings.Contains(complaint, "dubious ownership") {
+		g.safe = trusted(ctx)
+		lines, complaint, err = g.discover(ctx, abs)
 	}
-	r := &Repo{git: git{dir: lines[1]}, dir: abs, staleLock: defaultStaleLock}
+	switch {
+	case err == nil:
+	case strings.Contains(complaint, "not a git repository"):
+		return nil, fmt.Errorf("open %s: %w: this is not a Git repository; make one with `git init`, or with `slipway init DIR`", dir, ErrNotFound)
+	case strings.Contains(complaint, "dubious ownership"):
+		return nil, fmt.Errorf("open %s: another user owns this folder, so git does not read it; if you trust its content: git config --global --add safe.directory %q", dir, abs)
+	default:
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	g.dir = lines[1]
+	r := &Repo{git: g, dir: abs, staleLock: defaultStaleLock}
 	if lines[0] == "false" && len(lines) > 2 {
 		r.work = lines[2]
 	}
 	r.objects = &objects{git: r.git}
 	return r, nil
+}
+
+// discover asks git which repository dir lies in: whether it is bare, its own
+// folder, and the root of its work tree.
+func (g git) discover(ctx context.Context, dir string) (lines []string, complaint string, err error) {
+	cmd := g.command(ctx, "rev-parse", "--is-bare-repository", "--absolute-git-dir", "--show-toplevel")
+	cmd.Dir = dir
+	out, errs := boundedBuffer{limit: maxGitErrors}, boundedBuffer{limit: maxGitErrors, drop: true}
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	lines = strings.Split(out.String(), "\n")
+	// A bare repository has no top level, which rev-parse says by failing after the first two answers.
+	if err != nil && (lines[0] != "true" || len(lines) < 2) {
+		return nil, errs.String(), failure(ctx, "rev-parse", err, errs.String())
+	}
+	return lines, "", nil
+}
+
+// Maintain packs what has piled up and prunes what nothing points at and is older
+// than two weeks: the objects of refused pushes. It may run beside everything else.
+func (r *Repo) Maintain(ctx context.Context) error {
+	if _, err := r.git.run(ctx, nil, "gc", "--quiet", "--cruft", "--prune=2.weeks.ago"); err != nil {
+		return fmt.Errorf("maintain %s: %w", r.dir, err)
+	}
+	return nil
 }
 
 // Dir returns the repository's folder, absolute.

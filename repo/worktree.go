@@ -47,7 +47,7 @@ func (r *Repo) workTree(ctx context.Context) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := git{dir: r.git.dir, extra: []string{
+	g := git{dir: r.git.dir, safe: r.git.safe, extra: []string{
 		"GIT_WORK_TREE=" + r.work, "GIT_INDEX_FILE=" + index,
 		"GIT_OBJECT_DIRECTORY=" + filepath.Join(dir, "objects"),
 		"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + quoteAlternate(common),

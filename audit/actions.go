@@ -1,19 +1,125 @@
 package audit
 
-import "maps"
+import (
+	"encoding/json"
+	"maps"
+)
 
 // Meaning is what the documentation says of an action.
 type Meaning struct {
-	Text    string // one sentence, plainly
+	Text    string // plainly, what has happened when this is in the log
 	Example Event  // without the fields that Append sets
 }
 
-// Actions is the table of all actions: what each means, with an example.
+// Actions is the table of all actions: what each means, with an example. docs/events.md
+// is made from it.
 func Actions() map[Action]Meaning { return maps.Clone(actions) }
 
+// The people, things and digests of the examples.
+var (
+	slipway = Actor{ID: "slipway", Role: "system"}
+	ana     = Actor{ID: "ana@finmicro.example", Role: "product-manager"}
+	ivy     = Actor{ID: "ivy@finmicro.example", Role: "infosec"}
+	adam    = Actor{ID: "adam@finmicro.example", Role: "administrator"}
+)
+
+const (
+	exampleChange = "c-0197d2b4"
+	exampleCommit = "3f786850e387550fdab836ed7e6dc881de23001b"
+	exampleDigest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0bb822cd15d6c15b0f00a8"
+	exampleApp    = "expense-tracker"
+	exampleZone   = "finmicro.example."
+	exampleName   = "expenses.finmicro.example."
+)
+
+// of is the example of an event about a change.
+func of(actor Actor, resource Resource, details string) Event {
+	return Event{Actor: actor, Change: exampleChange, Resource: resource, Details: json.RawMessage(details)}
+}
+
+// about is the example of an event about something else.
+func about(actor Actor, resource Resource, details string) Event {
+	e := of(actor, resource, details)
+	e.Change = ""
+	return e
+}
+
+func (e Event) with(commit string, refs ...string) Event {
+	e.GitCommit, e.ArtifactRefs = commit, map[string]string{}
+	for _, name := range refs {
+		e.ArtifactRefs[name] = exampleDigest
+	}
+	return e
+}
+
+func (e Event) approvedBy(people ...string) Event {
+	e.ApprovalChain = people
+	return e
+}
+
+var (
+	inApp    = Resource{App: exampleApp}
+	inZone   = Resource{Zone: exampleZone}
+	onRecord = Resource{Zone: exampleZone, Record: exampleName, Type: "A", App: exampleApp}
+)
+
 var actions = map[Action]Meaning{
-	StartLog: {}, SubmitChange: {}, ReviseChange: {}, CheckChange: {}, ApproveByRule: {}, ApproveChange: {}, RejectChange: {},
-	WithdrawApproval: {}, VoidApprovals: {}, ScheduleChange: {}, CancelChange: {}, ExpireChange: {}, MergeChange: {}, CreateDNSRecord: {},
-	UpdateDNSRecord: {}, DeleteDNSRecord: {}, ApplyZone: {}, GoLive: {}, FailChange: {}, DetectDrift: {}, ResolveDrift: {}, CreateAccount: {},
-	IssueLink: {}, SignIn: {}, IssueToken: {}, RevokeToken: {}, RefusePush: {}, RefuseVote: {}, EraseDocument: {},
+	StartLog: {"The log begins, or its keys are others from here on. The details are the keys that verify it.",
+		about(slipway, Resource{Name: "slipway.finmicro.example/log"}, `{"origin":"slipway.finmicro.example/log","log":"slipway.finmicro.example/log+1a2b3c4d+…","events":{"keys":[]}}`)},
+	SubmitChange: {"Somebody asked for a change. The whole request is the document “request”.",
+		of(ana, inApp, `{"revision":1,"head":"`+exampleCommit+`","title":"New app expense-tracker","via":"portal"}`).with(exampleCommit, "request")},
+	ReviseChange: {"The requester replaced the content of a change. Votes on the earlier content no longer count.",
+		of(ana, inApp, `{"revision":2,"head":"`+exampleCommit+`","title":"New app expense-tracker","via":"push"}`).with(exampleCommit, "request")},
+	CheckChange: {"The change was judged. The whole verdict, with every finding and the tier's reasons, is the document “verdict”.",
+		of(slipway, inApp, `{"revision":1,"base":"`+exampleCommit+`","head":"`+exampleCommit+`","change_digest":"`+exampleDigest+`","policy_digest":"`+exampleDigest+`","tier":"yellow","score":35,"denied":false,"creates":1,"updates":0,"deletes":0,"zone_count":1}`).with(exampleCommit, "verdict")},
+	ApproveByRule: {"The rules alone approved the change: its tier is green.",
+		of(slipway, inZone, `{"change_digest":"`+exampleDigest+`","policy_digest":"`+exampleDigest+`","tier":"green"}`).with("", "verdict")},
+	ApproveChange: {"A person approved the change as it is: the approval is of this change digest under this policy digest.",
+		of(ivy, inApp, `{"groups":["infosec"],"change_digest":"`+exampleDigest+`","policy_digest":"`+exampleDigest+`","via":"cli"}`).approvedBy(ivy.ID)},
+	RejectChange: {"A person rejected the change. Nothing more happens to it.",
+		of(ivy, inApp, `{"groups":["infosec"],"reason":"The name looks like our sign-in page.","change_digest":"`+exampleDigest+`","policy_digest":"`+exampleDigest+`","via":"portal"}`)},
+	WithdrawApproval: {"A person took back an approval before the change was merged.",
+		of(ivy, inApp, `{"groups":["infosec"],"change_digest":"`+exampleDigest+`","policy_digest":"`+exampleDigest+`","via":"api"}`)},
+	VoidApprovals: {"Approvals no longer count, because the content or the policy is another, or they are too old.",
+		of(slipway, inApp, `{"reason":"The policy was changed, and judges this change otherwise.","votes":["0197d2b4-7c1e-7000-8000-000000000001"],"people":["ivy@finmicro.example"]}`)},
+	ScheduleChange: {"The requester asked that the change goes live not before a time.",
+		of(ana, inApp, `{"not_before":"2026-07-01T06:00:00Z","via":"portal"}`)},
+	CancelChange: {"The requester withdrew the change. Nothing more happens to it.",
+		of(ana, inApp, `{"reason":"Not needed any more.","via":"portal"}`)},
+	ExpireChange: {"Nobody decided in time. Nothing more happens to the change.",
+		of(slipway, inApp, `{"reason":"Nobody approved it within 7 days."}`)},
+	MergeChange: {"The change became a commit on main, signed by Slipway: this is now what DNS should be.",
+		of(slipway, inZone, `{"base":"`+exampleCommit+`","head":"`+exampleCommit+`","change_digest":"`+exampleDigest+`","policy_digest":"`+exampleDigest+`","zones":["`+exampleZone+`"],"zone_count":1}`).with(exampleCommit, "request", "verdict").approvedBy(ivy.ID)},
+	CreateDNSRecord: {"A record set was created at the DNS provider.",
+		of(slipway, onRecord, `{"after":{"ttl":300,"values":["192.0.2.10"]}}`).with(exampleCommit, "verdict").approvedBy(ivy.ID)},
+	UpdateDNSRecord: {"A record set was changed at the DNS provider.",
+		of(slipway, onRecord, `{"before":{"ttl":300,"values":["192.0.2.10"]},"after":{"ttl":300,"values":["192.0.2.11"]}}`).with(exampleCommit, "verdict").approvedBy(ivy.ID)},
+	DeleteDNSRecord: {"A record set was deleted at the DNS provider.",
+		of(slipway, onRecord, `{"before":{"ttl":300,"values":["192.0.2.10"]}}`).with(exampleCommit, "verdict").approvedBy(ivy.ID)},
+	ApplyZone: {"The provider's zone was made equal to the committed one. The provider's receipt is in the details and is the document “receipt”.",
+		of(slipway, inZone, `{"receipt":{},"commit":"`+exampleCommit+`","edits":1}`).with(exampleCommit, "receipt", "zone-before", "zone-after").approvedBy(ivy.ID)},
+	GoLive: {"The name servers were asked, and answer as the change wants it. This ends a change well.",
+		of(slipway, inZone, `{"verified":1,"gone":0}`).with(exampleCommit, "receipt").approvedBy(ivy.ID)},
+	FailChange: {"A step after the merge cannot go on and needs a person. It is tried again, so this is not an end.",
+		of(slipway, inZone, `{"step":"apply","problem":"The zone's folder cannot be written to. Make room on its disk and press “try again”."}`)},
+	DetectDrift: {"A live zone is not what was last approved. The whole comparison is the document “drift”.",
+		about(slipway, Resource{Zone: exampleZone, Record: exampleName, Type: "A"}, `{"digest":"`+exampleDigest+`","live":"`+exampleDigest+`","commit":"`+exampleCommit+`","serial":2026070101,"count":1,"differences":[{"kind":"changed","name":"`+exampleName+`","type":"A"}]}`).with(exampleCommit, "drift")},
+	ResolveDrift: {"A drift is no more, or somebody decided that it may be overwritten.",
+		about(adam, inZone, `{"digest":"`+exampleDigest+`","how":"overwrite"}`).with(exampleCommit)},
+	CreateAccount: {"An account was made, or its role was changed.",
+		about(adam, Resource{Name: ana.ID}, `{"role":"product-manager"}`)},
+	IssueLink: {"A one-time link to sign in was made. The log has its digest only.",
+		about(adam, Resource{Name: ana.ID}, `{"digest":"`+exampleDigest+`","expires":"2026-07-02T06:00:00Z"}`)},
+	SignIn: {"Somebody signed in.",
+		about(ana, Resource{}, `{"link":"`+exampleDigest+`","nonce":"Zk3p9w"}`)},
+	IssueToken: {"A personal token was made. The log has its digest only.",
+		about(ana, Resource{Name: "laptop"}, `{"id":"t-4711","digest":"`+exampleDigest+`","expires":"2026-12-31T00:00:00Z"}`)},
+	RevokeToken: {"A personal token was revoked.",
+		about(ana, Resource{Name: "laptop"}, `{"id":"t-4711","owner":"ana@finmicro.example"}`)},
+	RefusePush: {"A Git push was refused, because it tried another way than a change.",
+		about(ana, Resource{Name: "refs/heads/main"}, `{"reason":"Main is changed by approved changes only. Push to refs/for/main instead."}`)},
+	RefuseVote: {"A vote was refused, because the rules do not let this person decide on this change.",
+		of(ana, inApp, `{"code":"own-change","text":"You asked for this change, so somebody else has to approve it.","decision":"approve","via":"cli"}`)},
+	EraseDocument: {"A document was erased from the store, because somebody decided that it may not be kept. What the log says of it stays. The resource's name is the document's digest.",
+		about(adam, Resource{Name: exampleDigest}, `{"because":"Request for erasure of personal data, ticket 1234."}`)},
 }

@@ -3,8 +3,10 @@ package audit
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -270,4 +272,33 @@ func (l *Log) advance(ctx context.Context, next []indexed) error {
 	}
 	l.indexed += uint64(len(next))
 	return nil
+}
+
+// Erase records that a document may not be kept any more, by whose decision and why, and
+// then removes it. The log stays whole: it has the document's digest only. Erasing again
+// finishes what an interrupted one began.
+func (l *Log) Erase(ctx context.Context, by Actor, digest, because string) (Receipt, error) {
+	once := "erase-document:" + digest
+	if _, erased, err := l.once(ctx, once); err != nil {
+		return Receipt{}, err
+	} else if !erased {
+		there, err := l.docs.Has(digest)
+		if err != nil {
+			return Receipt{}, err
+		}
+		if !there {
+			return Receipt{}, fmt.Errorf("document %s: %w", digest, fs.ErrNotExist)
+		}
+	}
+	details, err := json.Marshal(struct {
+		Because string `json:"because"`
+	}{because})
+	if err != nil {
+		return Receipt{}, err
+	}
+	r, err := l.Append(ctx, Event{Actor: by, Action: EraseDocument, Resource: Resource{Name: digest}, Once: once, Details: details})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return r, l.docs.remove(digest)
 }

@@ -156,3 +156,18 @@ func syncDir(path string) error {
 	defer dir.Close()
 	return dir.Sync()
 }
+
+// remove deletes a document, durably. One that is not there is no error.
+func (d *Documents) remove(digest string) error {
+	path, err := d.path(digest)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("document %s: %w", digest, err)
+	}
+	return syncDir(filepath.Dir(path))
+}

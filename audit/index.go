@@ -50,8 +50,8 @@ type Index struct {
 	writer  *sql.DB // one connection; owned by add, with its statements
 	insert  struct{ event, once, change *sql.Stmt }
 
-	mu       sync.Mutex // held for the length of a map operation
-	watchers map[chan struct{}]struct{}
+	mu       sync.Mutex                 // held for the length of a map operation
+	watchers map[chan struct{}]struct{} // nil when the index is closed
 }
 
 var errStale = errors.New("the index is missing, of another version or damaged")
@@ -141,9 +141,9 @@ func (x *Index) connect() error {
 func (x *Index) close() error {
 	x.mu.Lock()
 	for c := range x.watchers {
-		delete(x.watchers, c)
 		close(c)
 	}
+	x.watchers = nil
 	x.mu.Unlock()
 	return errors.Join(x.readers.Close(), x.writer.Close())
 }
@@ -203,8 +203,12 @@ func (x *Index) add(ctx context.Context, batch []indexed) error {
 func (x *Index) Watch(ctx context.Context) <-chan struct{} {
 	c := make(chan struct{}, 1)
 	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.watchers == nil {
+		close(c)
+		return c
+	}
 	x.watchers[c] = struct{}{}
-	x.mu.Unlock()
 	context.AfterFunc(ctx, func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -181,10 +182,14 @@ func (f *File) set(name Name, n *yaml.Node, offset int) (RRSet, error) {
 		return r, f.place(r.fault(fmt.Sprintf("it has %d values; %d are allowed", len(items), maxValues), "split it over several names"), 0)
 	}
 	r.Values = make([]string, 0, len(items))
+	size := 0
 	for _, item := range items {
 		v, err := valueOf(r.Type, item)
 		if err != nil {
 			return r, f.place(err, r.Place.Line)
+		}
+		if size += len(v); size > maxSet {
+			return r, r.fault("its values are too long together", "split it over several names")
 		}
 		r.Values = append(r.Values, v)
 	}
@@ -198,8 +203,36 @@ func ttlOf(n *yaml.Node) (int, error) {
 		return NoTTL, nil
 	}
 	ttl, err := strconv.Atoi(strings.ReplaceAll(n.Value, "_", ""))
+	if octal(n) {
+		return 0, faultAt(n, fmt.Sprintf("the ttl %s begins with a zero, which octoDNS takes for base 8", n.Value), "take the zero away")
+	}
 	if n.Kind != yaml.ScalarNode || err != nil || ttl < 0 || ttl > maxTTL {
 		return 0, faultAt(n, fmt.Sprintf("the ttl is %q; it must be a whole number of seconds from 0 to %d", n.Value, maxTTL), "300 suits most names")
 	}
 	return ttl, nil
+}
+
+// octal says whether octoDNS reads a plain number in base 8, as YAML 1.1 has it,
+// and so as another number than a person does.
+func octal(n *yaml.Node) bool {
+	return n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 &&
+		len(n.Value) > 2 && n.Value[0] == '0' && strings.Trim(n.Value, "01234567_") == ""
+}
+
+// shortDecimal matches decimals that come out as they were written when they
+// have been read as a number, as keys of reverse zones do.
+var shortDecimal = regexp.MustCompile(`^(0|[1-9][0-9]{0,3})\.(0|[0-9]{0,3}[1-9])$`)
+
+// unclearKey says whether octoDNS reads a plain top-level key as something other
+// than its letters: no as False, 010 as 8.
+func unclearKey(key string) bool {
+	switch c := key[0]; {
+	case c >= '1' && c <= '9' && digits(key) == len(key):
+		return false // a number is written as it is read
+	case c >= '0' && c <= '9', c == '+', c == '-', c == '.', c == '~', c == '=':
+		return key != "0" && !shortDecimal.MatchString(key) && notText.MatchString(key)
+	case len(key) > 1 && len(key) <= 5:
+		return notText.MatchString(key)
+	}
+	return false
 }

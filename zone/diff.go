@@ -39,7 +39,9 @@ func Diff(zone Name, base, head []RRSet) []Edit {
 }
 
 // DiffFiles compares two versions of one zone's file and parses only the blocks
-// that differ. Either may be nil.
+// that differ. Either may be nil. A fault in the head is an error. What cannot be
+// read in the base counts as not there, so that a change that mends it can be made:
+// all that it then holds shows as created.
 func DiffFiles(base, head *File) ([]Edit, error) {
 	zone := Name(".")
 	for _, f := range []*File{base, head} {
@@ -47,40 +49,47 @@ func DiffFiles(base, head *File) ([]Edit, error) {
 			zone = f.zone
 		}
 	}
-	before, after, err := differing(base, head)
+	var before, after []RRSet
+	var err error
+	if base == nil || head == nil || base.isWhole || head.isWhole || base.zone != head.zone {
+		if base != nil {
+			before = base.readable()
+		}
+		if head != nil {
+			after, err = head.RRSets()
+		}
+	} else {
+		before = base.readableOf(changed(base, head))
+		for _, b := range changed(head, base) {
+			got, fault := head.readBlock(b)
+			if fault != nil {
+				return nil, fault
+			}
+			after = append(after, got...)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	return Diff(zone, before, after), nil
 }
 
-// differing returns the record sets of the names whose source differs.
-func differing(base, head *File) (before, after []RRSet, err error) {
-	if base == nil || head == nil || base.isWhole || head.isWhole || base.zone != head.zone {
-		return both(base, head)
+// readable returns the record sets of all blocks that have no fault.
+func (f *File) readable() []RRSet {
+	if sets, err := f.RRSets(); err == nil || f.isWhole {
+		return sets
 	}
-	old, now := changed(base, head), changed(head, base)
-	if before, err = base.readBlocks(old); err != nil {
-		return both(base, head)
-	}
-	if after, err = head.readBlocks(now); err != nil {
-		return both(base, head)
-	}
-	return before, after, nil
+	return f.readableOf(f.list)
 }
 
-// both reads the two files whole, which also finds the fault that a block has
-// to show in its place.
-func both(base, head *File) (before, after []RRSet, err error) {
-	if base != nil {
-		if before, err = base.RRSets(); err != nil {
-			return nil, nil, err
+func (f *File) readableOf(blocks []*block) []RRSet {
+	var sets []RRSet
+	for _, b := range blocks {
+		if got, err := f.readBlock(b); err == nil {
+			sets = append(sets, got...)
 		}
 	}
-	if head != nil {
-		after, err = head.RRSets()
-	}
-	return before, after, err
+	return sets
 }
 
 // changed lists the blocks of f that o has not, or has with another text.
@@ -106,16 +115,4 @@ func changed(f, o *File) []*block {
 		}
 	}
 	return out
-}
-
-func (f *File) readBlocks(blocks []*block) ([]RRSet, error) {
-	var sets []RRSet
-	for _, b := range blocks {
-		got, err := f.readBlock(b)
-		if err != nil {
-			return nil, err
-		}
-		sets = append(sets, got...)
-	}
-	return sets, nil
 }

@@ -165,8 +165,12 @@ func (f *File) readWhole() ([]RRSet, error) {
 		return nil, f.place(err, 0)
 	}
 	var sets []RRSet
+	size := 0
 	seen := make(map[Name]bool, len(ps))
 	for _, p := range ps {
+		if plain := p.key.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0; plain && p.key.Value != "" && unclearKey(p.key.Value) {
+			return nil, f.fault(p.key.Line, fmt.Sprintf("octoDNS takes the key %s for a number or a truth value and not for a name", p.key.Value), "put it in quotes")
+		}
 		name, err := f.nameOf(p.key.Value, p.key.Line)
 		if err != nil {
 			return nil, err
@@ -178,6 +182,15 @@ func (f *File) readWhole() ([]RRSet, error) {
 		got, err := f.sets(name, p.key.Line, p.val, 0)
 		if err != nil {
 			return nil, err
+		}
+		for _, r := range got {
+			size += len(r.Extra)
+			for _, v := range r.Values {
+				size += len(v)
+			}
+		}
+		if size > maxFile {
+			return nil, f.fault(p.key.Line, "the file's aliases make it too large", "write fewer of them")
 		}
 		sets = append(sets, got...)
 	}

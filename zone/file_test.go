@@ -28,8 +28,8 @@ func TestOctoDNSForms(t *testing.T) {
 			"4 *.example.com 60 A 192.0.2.2\n1 example.com -1 A 192.0.2.1\n"},
 		{"list, values, legacy names", "www:\n- ttl: '60'\n  type: MX\n  values:\n  - {priority: '10', value: a.example}\n  - {preference: 5, exchange: B.example.}\n- type: A\n  value: [192.0.2.1]\n",
 			"7 www.example.com -1 A 192.0.2.1\n2 www.example.com 60 MX 10 a.example. | 5 b.example.\n"},
-		{"keys that are numbers or words", "18:\n  type: PTR\n  value: a\nno:\n  type: PTR\n  value: b\n",
-			"1 18.example.com -1 PTR a.\n4 no.example.com -1 PTR b.\n"},
+		{"keys that are numbers or words", "18:\n  type: PTR\n  value: a\n1.5:\n  type: PTR\n  value: c\n'no':\n  type: PTR\n  value: b\n",
+			"4 1.5.example.com -1 PTR c.\n1 18.example.com -1 PTR a.\n7 no.example.com -1 PTR b.\n"},
 		{"absolute key and IDN", "www.example.com.:\n  type: CNAME\n  value: ü.example\nbücher:\n  type: CNAME\n  value: x\n",
 			"1 www.example.com -1 CNAME xn--tda.example.\n4 xn--bcher-kva.example.com -1 CNAME x.\n"},
 		{"text", "a:\n  type: TXT\n  values:\n    - v=DKIM1\\; k=rsa\n    - '\"quoted\"'\n    - \"one\\ttab\"\n    - 'a \"\" b'\n    - back\\slash\n    - 12\n",
@@ -99,6 +99,10 @@ func TestFileFaults(t *testing.T) {
 		{"no type", "a:\n  ttl: 5\n", "x.yaml:2: a record set of a.example.com has no type"},
 		{"no records", "a:\n", "x.yaml:1: a.example.com has no records"},
 		{"ttl", "\n\na:\n  ttl: soon\n  type: A\n", `x.yaml:4: the ttl is "soon"`},
+		{"ttl in base 8", "a:\n  ttl: 0300\n  type: A\n", "x.yaml:2: the ttl 0300 begins with a zero"},
+		{"truth value as a name", "a:\n  type: A\nno:\n  type: A\n", "x.yaml:3: octoDNS takes the key no for"},
+		{"base 8 as a name", "010:\n  type: A\n", "x.yaml:1: octoDNS takes the key 010 for"},
+		{"decimal as a name", "1.10:\n  type: A\n", "x.yaml:1: octoDNS takes the key 1.10 for"},
 		{"outside", "www.example.net.:\n  type: A\n", "x.yaml:1: www.example.net is not in the zone example.com"},
 		{"bad name", "ok: {type: A}\n'a b':\n  type: A\n", `x.yaml:2: "a b" is not a usable name`},
 		{"bad YAML", "ok:\n  type: A\n  value: 192.0.2.1\na:\n  type: [\nb:\n  type: A\n", "x.yaml:"},
@@ -168,6 +172,10 @@ func TestDiffFiles(t *testing.T) {
 	whole, err := DiffFiles(nil, parseFile(t, base))
 	if err != nil || len(whole) != 4 || whole[0].Op != Create {
 		t.Errorf("from nothing: %v, %v", whole, err)
+	}
+	mended, err := DiffFiles(parseFile(t, "a:\n  value: 192.0.2.1\n"), parseFile(t, "a:\n  type: A\n  value: 192.0.2.1\n"))
+	if err != nil || len(mended) != 1 || mended[0].Op != Create {
+		t.Errorf("mending a base that cannot be read: %v, %v", mended, err)
 	}
 	gone, err := DiffFiles(parseFile(t, base), nil)
 	if err != nil || len(gone) != 4 || gone[0].Op != Delete {

@@ -11,8 +11,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxDepth bounds how deep a value is nested; octoDNS's deepest, dynamic pools, has five levels.
-const maxDepth = 32
+const (
+	// maxDepth bounds how deep a value is nested; octoDNS's deepest, dynamic pools, has five levels.
+	maxDepth = 32
+	// maxMerge bounds the mappings of a merge key, and the nodes of each.
+	maxMerge = 64
+	// maxSet bounds the text of one record set, and maxFile that of all in a file:
+	// aliases can make a small source stand for a large one.
+	maxSet = 8 << 20
+)
 
 func jsonString(s string) string {
 	b, _ := json.Marshal(s) // a string always marshals
@@ -37,7 +44,7 @@ func writeJSON(b *strings.Builder, n *yaml.Node, depth int) error {
 	if depth > maxDepth {
 		return fault("it is nested too deeply", "simplify the value")
 	}
-	if b.Len() > 1<<20 {
+	if b.Len() > maxSet {
 		return fault("it grows too large", "use fewer aliases")
 	}
 	switch n.Kind {
@@ -79,6 +86,15 @@ func writeJSON(b *strings.Builder, n *yaml.Node, depth int) error {
 
 // jsonScalar keeps a scalar's YAML type when JSON has it, and its text otherwise.
 func jsonScalar(n *yaml.Node) string {
+	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 && n.ShortTag() == "!!str" {
+		// Truth values of YAML 1.1, which octoDNS reads.
+		switch strings.ToLower(n.Value) {
+		case "yes", "on":
+			return "true"
+		case "no", "off":
+			return "false"
+		}
+	}
 	switch n.ShortTag() {
 	case "!!null":
 		return "null"
@@ -121,8 +137,14 @@ func pairs(n *yaml.Node) ([]pair, error) {
 			if r := resolve(v); r.Kind == yaml.SequenceNode {
 				from = r.Content
 			}
+			if len(from) > maxMerge {
+				return nil, faultAt(v, "too much is merged (<<) here", "write the keys out")
+			}
 			for _, m := range from {
 				r := resolve(m)
+				if len(r.Content) > maxMerge {
+					return nil, faultAt(v, "too much is merged (<<) here", "write the keys out")
+				}
 				if r.Kind != yaml.MappingNode {
 					return nil, faultAt(v, "a merge key (<<) must name a mapping", "")
 				}

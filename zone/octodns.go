@@ -104,6 +104,9 @@ func (t recordType) fromMapping(typ string, n *yaml.Node) (string, error) {
 		switch {
 		case ok && v.Kind == yaml.ScalarNode && v.ShortTag() != "!!null":
 			s := v.Value
+			if octal(v) && (f.kind == u8 || f.kind == u16 || f.kind == degrees) {
+				return "", faultAt(v, fmt.Sprintf("%s begins with a zero, which octoDNS takes for base 8", f.key), "take the zero away")
+			}
 			if f.kind == metres {
 				s += "m"
 			}

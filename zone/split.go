@@ -226,7 +226,7 @@ func keyOf(line string) (string, bool) {
 			return "", false
 		case line[i] == ':' && (i+1 == len(line) || line[i+1] == ' '):
 			key := strings.TrimRight(line[:i], " ")
-			return key, key != "<<"
+			return key, key != "<<" && !unclearKey(key)
 		}
 	}
 	return "", false

@@ -84,3 +84,17 @@ func BenchmarkComputeNewApp1000Apps(b *testing.B) {
 	}
 	cold(b, files, map[string][]byte{repo.AppPath("newcomer"): manifest(5000)})
 }
+
+// BenchmarkComputeImport100k is a change of 100,000 record sets at once, as an import is.
+func BenchmarkComputeImport100k(b *testing.B) {
+	r := newRepo(b, map[string][]byte{
+		"slipway.yaml":                settingsFor("finmicro.example"),
+		"zones/finmicro.example.yaml": bigZone(100_000),
+	})
+	for b.Loop() {
+		c, err := change.Compute(b.Context(), r, nil, tree(b, r, "main"))
+		if err != nil || c.Creates != 100_000 {
+			b.Fatal(err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +25,8 @@ type HostOptions struct {
 	// kept only if Receive made a ref for it.
 	Receive      func(ctx context.Context, by Person, commit string, options []string, progress io.Writer) error
 	MaxPackBytes int64 // default 64 MiB
+	// Log hears of faults of the server, which a pusher is only told of; nil is silence.
+	Log *slog.Logger
 }
 
 // Bounds of what clients may ask of the host.
@@ -50,6 +53,9 @@ type host struct {
 func (r *Repo) Host(o HostOptions) (http.Handler, error) {
 	if o.Authenticate == nil {
 		return nil, errors.New("host: without Authenticate everybody could read the repository")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.MaxPackBytes <= 0 {
 		o.MaxPackBytes = DefaultMaxPackBytes
@@ -195,6 +201,7 @@ func (h *host) upload(w http.ResponseWriter, r *http.Request, body io.Reader, ar
 	cmd.Stdin, cmd.Stdout = body, newFlushWriter(w)
 	// Its complaints are about the client's request and reach the client within the protocol.
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		h.Log.ErrorContext(r.Context(), "fetch cannot be served", "error", err)
 		http.Error(w, "git cannot be run on this server.", http.StatusInternalServerError)
 	}
 }

@@ -1,13 +1,16 @@
 package repo
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,6 +148,80 @@ func TestPushForMain(t *testing.T) {
 	}
 }
 
+// A line reaches the pusher while the push is still being judged.
+func TestPushProgressAtOnce(t *testing.T) {
+	h := newHosted(t, 0)
+	seen := make(chan struct{})
+	h.answer = func(commit string, progress io.Writer) error {
+		fmt.Fprintln(progress, "The change is being checked.")
+		select {
+		case <-seen:
+			return nil
+		case <-t.Context().Done():
+			return errors.New("nobody saw the line")
+		}
+	}
+	h.commit(map[string]string{"apps/new.yaml": newApp})
+	cmd := exec.CommandContext(t.Context(), "git", "push", "origin", "HEAD:refs/for/main")
+	cmd.Dir, cmd.Env = h.clone, cleanEnv()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "The change is being checked.") {
+			close(seen)
+			break
+		}
+	}
+	if _, err := io.Copy(io.Discard, stderr); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("push: %v", err)
+	}
+}
+
+// A client that goes away in the middle of a push leaves nothing behind.
+func TestPushBrokenOff(t *testing.T) {
+	h := newHosted(t, 1<<20)
+	u, err := url.Parse(h.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequest(http.MethodPost, h.url+"/"+receivePack, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	req.SetBasicAuth(u.User.Username(), password)
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Type: application/x-%s-request\r\nContent-Length: 1000000\r\n\r\n",
+		req.URL.Path, req.Header.Get("Authorization"), receivePack)
+	fmt.Fprintf(conn, "%s0000PACK", pkt(zeroID+" "+strings.Repeat("1", 40)+" refs/for/main\x00report-status"))
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := io.ReadAll(conn); err != nil || strings.Contains(string(out), "ok refs/for/main") {
+		t.Errorf("answer %q, %v", out, err)
+	}
+	conn.Close()
+	if out, ok := h.push("origin", "HEAD:refs/for/main"); !ok {
+		t.Errorf("the next push is refused:\n%s", out)
+	}
+	left, err := filepath.Glob(filepath.Join(h.repo.Dir(), quarantinePrefix+"*"))
+	if err != nil || len(left) > 0 || len(h.received) != 1 {
+		t.Errorf("left: %v, %v; received: %v", left, err, h.received)
+	}
+}
+
 func TestPushRefused(t *testing.T) {
 	h := newHosted(t, 64<<10)
 	main, err := h.repo.Resolve(t.Context(), "main")
@@ -222,7 +299,7 @@ func TestPushRefused(t *testing.T) {
 	}
 }
 
-// A direct receive-pack to the bare repository's own folder is the other way to write to it.
+// What other programs than git may send.
 func TestHostRequests(t *testing.T) {
 	h := newHosted(t, 1<<20)
 	post := func(service, contentType, encoding string, body []byte) (int, string) {

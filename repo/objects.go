@@ -32,11 +32,11 @@ type objects struct {
 	mu     sync.Mutex // held for one question and its answer
 	closed bool
 	cmd    *exec.Cmd
-	in    io.WriteCloser
-	out   *bufio.Reader
-	errs  *boundedBuffer
-	trees map[string][]entry // by object name; emptied when full
-	size  int                // entries held in trees
+	in     io.WriteCloser
+	out    *bufio.Reader
+	errs   *boundedBuffer
+	trees  map[string][]entry // by object name; emptied when full
+	size   int                // entries held in trees
 }
 
 // entry is one line of a tree object.

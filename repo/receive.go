@@ -46,6 +46,7 @@ func (h *host) push(w http.ResponseWriter, r *http.Request, by Person, body *buf
 	if no == nil {
 		commit = req.commands[0].new
 		if no, err = h.accept(r.Context(), body, commit); err != nil {
+			h.Log.ErrorContext(r.Context(), "push cannot be stored", "commit", commit, "error", err)
 			no, unpacked = &refusal{"the server could not store the push", []string{"The server could not store the push. Try again in a minute, and tell its administrator if that does not help."}}, "failed"
 		}
 	}

@@ -2,7 +2,8 @@
 // says what DNS should be. It reads trees at a commit (settings, zones, apps),
 // makes proposals, merges with a signature, and hosts the repository over smart
 // HTTP. It decides nothing: who may merge is the business of approval and flow.
-// Read repo.go, then tree.go and settings.go.
+// Read repo.go, then tree.go and settings.go; merge.go and receive.go hold what
+// must never go wrong. All work on Git is done by git itself (git.go).
 package repo
 
 import (

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -237,8 +238,39 @@ func (c *Client) Link(ctx context.Context, person, role string) (string, error) 
 	return out.URL, err
 }
 
-// Events reads the log, as far as this person may see it.
-func (c *Client) Events(ctx context.Context, q audit.Query) ([]audit.Receipt, error) {
+// eventsPage is how many events are asked for at once.
+const eventsPage = 1000
+
+// Events reads the log in its order, as far as this person may see it, page by page. q.Limit bounds
+// what comes; 0 is everything. The order is the log's: q.Newest has no meaning here.
+func (c *Client) Events(ctx context.Context, q audit.Query) iter.Seq2[audit.Receipt, error] {
+	return func(yield func(audit.Receipt, error) bool) {
+		for left := q.Limit; ; {
+			page := q
+			page.Limit = eventsPage
+			if q.Limit > 0 {
+				page.Limit = min(left, eventsPage)
+			}
+			receipts, err := c.events(ctx, page)
+			if err != nil {
+				yield(audit.Receipt{}, err)
+				return
+			}
+			for _, r := range receipts {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			left -= len(receipts)
+			if len(receipts) < page.Limit || (q.Limit > 0 && left <= 0) {
+				return
+			}
+			q.After, q.HasAfter = receipts[len(receipts)-1].Index, true
+		}
+	}
+}
+
+func (c *Client) events(ctx context.Context, q audit.Query) ([]audit.Receipt, error) {
 	v := url.Values{}
 	text(v, "change", q.Change)
 	text(v, "app", q.App)
@@ -252,7 +284,6 @@ func (c *Client) Events(ctx context.Context, q audit.Query) ([]audit.Receipt, er
 	if q.HasAfter {
 		v.Set("after", strconv.FormatUint(q.After, 10))
 	}
-	flag(v, "newest", q.Newest)
 	var out struct {
 		Events []audit.Receipt `json:"events"`
 	}

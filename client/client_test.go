@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,8 +84,10 @@ func TestRequests(t *testing.T) {
 		{"revoke", func(c *Client) error { return c.RevokeToken(ctx, "t1") }, "DELETE /api/v1/tokens/t1", "", ``},
 		{"link", func(c *Client) error { _, err := c.Link(ctx, "ivy@finmicro.example", "infosec"); return err }, "POST /api/v1/links", `{"person":"ivy@finmicro.example","role":"infosec"}`, `{"url":"u"}`},
 		{"events", func(c *Client) error {
-			_, err := c.Events(ctx, audit.Query{Change: "c1", Action: audit.GoLive, From: at, After: 0, HasAfter: true, Limit: 3})
-			return err
+			for _, err := range c.Events(ctx, audit.Query{Change: "c1", Action: audit.GoLive, From: at, After: 0, HasAfter: true, Limit: 3}) {
+				return err
+			}
+			return nil
 		}, "GET /api/v1/events?action=go-live&after=0&change=c1&from=2026-05-01T06%3A00%3A00Z&limit=3", "", `{"events":[]}`},
 		{"signers", func(c *Client) error { _, err := c.AllowedSigners(ctx); return err }, "GET /allowed_signers", "", "slipway ssh-ed25519 AAAA\n"},
 	} {
@@ -284,5 +287,51 @@ func TestServerAddress(t *testing.T) {
 	}
 	if _, err := New("https://a.example", "slip_a\r\nX: y"); !Is(err, Invalid) || strings.Contains(err.Error(), "slip_a") {
 		t.Errorf("a token with a line break: %v", err)
+	}
+}
+
+// TestEventsByPages reads a log that is longer than one answer.
+func TestEventsByPages(t *testing.T) {
+	const size = 2500
+	for _, limit := range []int{0, 1, 1000, 1001, 2499, 9999} {
+		asked := 0
+		c, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			from, _ := strconv.Atoi(r.URL.Query().Get("after"))
+			if r.URL.Query().Has("after") {
+				from++
+			}
+			page, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+			out := struct {
+				Events []audit.Receipt `json:"events"`
+			}{[]audit.Receipt{}}
+			for i := from; i < min(size, from+page); i++ {
+				out.Events = append(out.Events, audit.Receipt{Index: uint64(i)})
+			}
+			json.NewEncoder(w).Encode(out)
+		})
+		next := uint64(0)
+		for r, err := range c.Events(context.Background(), audit.Query{Limit: limit}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Index != next {
+				t.Fatalf("limit %d: event %d after %d others", limit, r.Index, next)
+			}
+			next++
+		}
+		want := size
+		if limit > 0 {
+			want = min(size, limit)
+		}
+		if int(next) != want || asked != (want+999)/1000 {
+			t.Errorf("limit %d: %d events by %d requests, want %d", limit, next, asked, want)
+		}
+	}
+	c, _ := server(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	for _, err := range c.Events(context.Background(), audit.Query{}) {
+		if !Is(err, Forbidden) {
+			t.Errorf("got %v", err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,23 +65,11 @@ With --format json every line is one event with its place in the log.`,
 			if *out == asJSON {
 				show = showEventJSON
 			}
-			if dir != "" {
-				return t.localEvents(c.Context(), dir, q, show)
-			}
-			cl, err := t.client()
+			source, err := t.events(c.Context(), dir, q)
 			if err != nil {
 				return err
 			}
-			receipts, err := cl.Events(c.Context(), q)
-			if err != nil {
-				return err
-			}
-			for _, r := range receipts {
-				if err := show(t.stdout, r); err != nil {
-					return err
-				}
-			}
-			return nil
+			return t.showEvents(source, q, show)
 		},
 	}
 	p := c.Flags()
@@ -100,20 +89,35 @@ With --format json every line is one event with its place in the log.`,
 	return c
 }
 
-// localEvents reads events from a log's files. Newest first keeps the last ones in memory, no more than the limit.
-func (t *tool) localEvents(ctx context.Context, dir string, q audit.Query, show func(io.Writer, audit.Receipt) error) error {
-	if err := needDir(dir); err != nil {
-		return err
+// events are the log's, from its files or from the server, oldest first.
+func (t *tool) events(ctx context.Context, dir string, q audit.Query) (iter.Seq2[audit.Receipt, error], error) {
+	if dir == "" {
+		cl, err := t.client()
+		if err != nil {
+			return nil, err
+		}
+		if q.Newest {
+			q.Limit = 0 // the newest come last
+		}
+		return cl.Events(ctx, q), nil
 	}
-	m := t.busy("Reading")
-	defer m.end()
+	if err := needDir(dir); err != nil {
+		return nil, err
+	}
 	start := uint64(0)
 	if q.HasAfter {
 		start = q.After + 1
 	}
+	return audit.Read(ctx, dir, start), nil
+}
+
+// showEvents shows those that the query selects. Newest first keeps no more than the limit in memory.
+func (t *tool) showEvents(source iter.Seq2[audit.Receipt, error], q audit.Query, show func(io.Writer, audit.Receipt) error) error {
+	m := t.busy("Reading")
+	defer m.end()
 	var kept []audit.Receipt
 	shown := 0
-	for r, err := range audit.Read(ctx, dir, start) {
+	for r, err := range source {
 		if err != nil {
 			return err
 		}
@@ -126,6 +130,7 @@ func (t *tool) localEvents(ctx context.Context, dir string, q audit.Query, show 
 			}
 			continue
 		}
+		m.end() // the lines themselves show that it goes on
 		if err := show(t.stdout, r); err != nil {
 			return err
 		}
@@ -133,6 +138,7 @@ func (t *tool) localEvents(ctx context.Context, dir string, q audit.Query, show 
 			return nil
 		}
 	}
+	m.end()
 	for _, r := range slices.Backward(kept) {
 		if err := show(t.stdout, r); err != nil {
 			return err

@@ -40,7 +40,7 @@ func (t *tool) client() (*client.Client, error) {
 }
 
 func (t *tool) connect(server, token string) (*client.Client, error) {
-	return client.New(server, token, client.PlainHTTP(t.plainHTTP), client.UserAgent(version()))
+	return client.New(server, token, client.PlainHTTP(t.plainHTTP), client.UserAgent(userAgent()))
 }
 
 // credential is one line of the token file: a server and the token for it.

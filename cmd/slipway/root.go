@@ -109,6 +109,14 @@ func version() string {
 	return "slipway " + v + commit + dirty + " " + info.GoVersion
 }
 
+// userAgent is how the server knows the command line from other programs.
+func userAgent() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return "slipway/" + info.Main.Version
+	}
+	return "slipway"
+}
+
 // exitCodesTopic is read by `slipway help exit-codes`.
 func exitCodesTopic() *cobra.Command {
 	return &cobra.Command{

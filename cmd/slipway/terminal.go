@@ -154,6 +154,7 @@ type meter struct {
 	what   string
 	detail string
 	shown  bool
+	once   sync.Once
 	stop   chan struct{}
 	ended  chan struct{}
 }
@@ -201,7 +202,8 @@ func (m *meter) note(detail string) {
 	m.detail = plain(detail)
 }
 
+// end takes the meter off the terminal. It may be called again.
 func (m *meter) end() {
-	close(m.stop)
+	m.once.Do(func() { close(m.stop) })
 	<-m.ended
 }

@@ -9,7 +9,9 @@ package policy
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -107,10 +109,10 @@ func Compile(ctx context.Context, starter, repository []File) (*Policies, error)
 	if err != nil {
 		return nil, err
 	}
-	compiler := ast.NewCompiler().
-		WithStrict(true).
-		WithCapabilities(capabilities()).
-		WithDefaultRegoVersion(ast.RegoV1)
+	compiler, err := newCompiler()
+	if err != nil {
+		return nil, err
+	}
 	compiler.Compile(modules)
 	if compiler.Failed() {
 		return nil, sourceError(compiler.Errors)
@@ -123,6 +125,29 @@ func Compile(ctx context.Context, starter, repository []File) (*Policies, error)
 		return nil, fmt.Errorf("package %s: %w", TierPackage, err)
 	}
 	return p, nil
+}
+
+//go:embed input.schema.json
+var inputSchema []byte
+
+// InputSchema returns the JSON Schema of the document that policies see as input.
+func InputSchema() []byte { return slices.Clone(inputSchema) }
+
+// newCompiler holds policies to strict mode, to what they may use, and to the
+// fields that input has: a misspelt one would be undefined and deny nothing.
+func newCompiler() (*ast.Compiler, error) {
+	var schema any
+	if err := json.Unmarshal(inputSchema, &schema); err != nil {
+		return nil, fmt.Errorf("schema of the policy input: %w", err)
+	}
+	schemas := ast.NewSchemaSet()
+	schemas.Put(ast.SchemaRootRef, schema)
+	return ast.NewCompiler().
+		WithStrict(true).
+		WithCapabilities(capabilities()).
+		WithDefaultRegoVersion(ast.RegoV1).
+		WithSchemas(schemas).
+		WithUseTypeCheckAnnotations(true), nil
 }
 
 // parse reads all modules and lets the repository's packages replace the starter's.
@@ -302,7 +327,7 @@ func sourceError(err error) error {
 	first := list[0]
 	e := &zone.Error{
 		What: "the policy is not valid Rego: " + first.Message,
-		Help: "correct the policy; `opa check --strict` says the same; policies may use neither network, clock nor randomness",
+		Help: "correct the policy; docs/policy-input.md lists the fields of input, and what policies may use",
 	}
 	if first.Location != nil {
 		e.Place = zone.Place{Path: first.Location.File, Line: first.Location.Row}

@@ -48,7 +48,10 @@ func TestStarterRego(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, store := context.Background(), inmem.New()
-	compiler := ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities())
+	compiler, err := newCompiler()
+	if err != nil {
+		t.Fatal(err)
+	}
 	err = storage.Txn(ctx, store, storage.TransactionParams{}, func(txn storage.Transaction) error {
 		results, err := tester.NewRunner().SetCompiler(compiler).SetStore(store).SetModules(modules).RaiseBuiltinErrors(true).RunTests(ctx, txn)
 		if err != nil {
@@ -92,7 +95,7 @@ violation contains {"msg": "never", "rule": "x", "help": "h", "controls": ["SOC2
 deny_mail := "no mail"
 warn_x_1 := true
 denying := "not a rule"
-deny_nothing contains "x" if input.nothing`,
+deny_nothing contains "x" if input.as_of == "never"`,
 			[]finding.Finding{
 				{Rule: "main/deny_mail", Severity: finding.Deny, Message: "no mail", Controls: []string{}},
 				{Rule: "main/warn_x_1", Severity: finding.Warn, Message: "the policy main refuses this change, and does not say why", Controls: []string{}},
@@ -148,6 +151,8 @@ func TestRefused(t *testing.T) {
 		{"resolver", "package a\ndeny contains \"x\" if net.lookup_ip_addr(\"localhost\")", "undefined function net.lookup_ip_addr"},
 		{"strict", "package a\ndeny contains \"x\" if { y := 1 }", "assigned var y unused"},
 		{"rego v0", "package a\ndeny[msg] { msg = \"x\" }", "policies/p.rego:2"},
+		{"misspelt field", "package a\ndeny contains \"x\" if input.zone.visiblity == \"external\"", "undefined ref: input.zone.visiblity"},
+		{"misspelt field of an element", "package a\ndeny contains \"x\" if { some e in input.change.edits; e.kind == \"A\" }", "undefined ref"},
 		{"too large", "package a\n#" + strings.Repeat("x", MaxFileBytes), "larger than Slipway reads"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

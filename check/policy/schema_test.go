@@ -1,0 +1,139 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"slipway/change"
+	"slipway/check/finding"
+	"slipway/repo"
+	"slipway/zone"
+)
+
+// matchesSchema holds a document against the published schema, with the
+// validator that policies themselves may not use.
+func matchesSchema(t *testing.T, doc any) {
+	t.Helper()
+	var schema any
+	if err := json.Unmarshal(InputSchema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	rs, err := rego.New(
+		rego.Query("json.match_schema(input.document, input.schema)"),
+		rego.Input(map[string]any{"document": doc, "schema": schema}),
+	).Eval(t.Context())
+	if err != nil || len(rs) != 1 {
+		t.Fatal(rs, err)
+	}
+	if answer := rs[0].Expressions[0].Value.([]any); answer[0] != true {
+		t.Errorf("the input does not match its schema: %v", answer[1])
+	}
+}
+
+// What Go makes is what the schema says.
+func TestSchema(t *testing.T) {
+	set := zone.RRSet{Name: "a.finmicro.example", Type: "A", TTL: 300, Values: []string{"10.0.0.1"}, Extra: "{}"}
+	app := repo.App{Name: "a", Expires: "2027-01-31", Upstream: "u", ThirdParty: "t", Artifacts: map[string]string{"sbom": "s"}, Records: []zone.RRSet{set}, Path: "apps/a.yaml"}
+	c := &change.Change{
+		Edits: []zone.Edit{{Op: zone.Update, Zone: "finmicro.example", Name: set.Name, Type: "A", Before: &set, After: &set, Place: zone.Place{Path: "apps/a.yaml", Line: 1}}},
+		Files: []change.FileEdit{{Op: zone.Create, Path: "slipway.yaml", Kind: change.KindSettings}},
+	}
+	in := Input{
+		Zones:    []Zone{{Name: "finmicro.example"}},
+		Change:   NewChange(c),
+		Apps:     []App{NewApp(change.AppEdit{Op: zone.Update, Name: "a", Before: &app, After: &app})},
+		Signals:  []Signal{{Name: "new-app", Value: 1}},
+		Findings: []finding.Finding{{Rule: "r", Severity: finding.Deny, Path: "p", Line: 1, Record: "r", Controls: []string{"c"}}},
+	}
+	for _, in := range []Input{in, {}, {Apps: []App{NewApp(change.AppEdit{Op: zone.Create, After: &app})}}} {
+		if in.Change.Edits == nil {
+			in.Change = NewChange(&change.Change{})
+		}
+		doc, err := in.value()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, z := range in.Zones {
+			if doc, err = about(doc, z); err != nil {
+				t.Fatal(err)
+			}
+		}
+		plain, err := ast.JSON(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matchesSchema(t, plain)
+		if bytes.Contains([]byte(doc.String()), []byte(`": null`)) && len(in.Apps) == 0 {
+			t.Errorf("null in %s", doc)
+		}
+	}
+	if got := NewChange(&change.Change{Edits: c.Edits, Apps: []change.AppEdit{{Name: "a", After: &app}}}).Edits[0].App; got != "a" {
+		t.Errorf("the edit belongs to %q", got)
+	}
+}
+
+// The page for policy writers shows an input and a policy: they must be good.
+func TestDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/policy-input.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(language string) string {
+		t.Helper()
+		_, rest, ok := strings.Cut(string(page), "```"+language+"\n")
+		text, _, closed := strings.Cut(rest, "```")
+		if !ok || !closed {
+			t.Fatalf("no %s block", language)
+		}
+		return text
+	}
+	var doc any
+	if err := json.Unmarshal([]byte(block("json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	matchesSchema(t, doc)
+	p, err := Compile(t.Context(), starterFiles(t), []File{{Path: "policies/naming.rego", Src: []byte(block("rego"))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := toValue(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []finding.Finding
+	for _, r := range p.rules {
+		answer, ok, err := eval(t.Context(), r.query, value, asOf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			more, err := r.findings(answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, more...)
+		}
+	}
+	if len(found) != 1 || found[0].Record != "menu.apps.finmicro.example A" || found[0].Controls[0] != "FIN-7" {
+		t.Errorf("got %+v", found)
+	}
+	for name := range forbidden {
+		if !strings.Contains(string(page), "`"+name+"`") && !strings.HasPrefix(name, "io.jwt.") && !strings.HasPrefix(name, "crypto.x509.") {
+			t.Errorf("the page does not say that %s does not exist", name)
+		}
+	}
+}
+
+// A policy may declare that it is meant for another input.
+func TestOwnSchema(t *testing.T) {
+	src := "# METADATA\n# scope: package\n# schemas:\n#   - input: {}\npackage other\ndeny contains \"x\" if input.kind == \"Deployment\"\n"
+	if _, err := Compile(t.Context(), nil, []File{{Path: "policies/k8s.rego", Src: []byte(src)}}); err != nil {
+		t.Error(err)
+	}
+}

@@ -43,11 +43,10 @@ func (m *Mismatch) Error() string {
 // Verify asks server until every set in sets answers as wanted (and every key in
 // gone does not), or ctx ends. In a signed zone the answers must carry signatures
 // that the zone's own keys made. Sets that no DNS question can be asked about are
-// skipped and returned: types that are a provider's own, and what is hidden by a
-// zone cut: names below it, and the upper side's NS records when the server has the
-// lower zone too. The error is the first set that is not so, and how many more there are.
+// skipped and returned: types that are a provider's own, and what a zone cut hides
+// (see above.go). The error is the first set that is not so, and how many more there are.
 func Verify(ctx context.Context, server string, sets []zone.RRSet, gone []zone.Key) (skipped []zone.Key, err error) {
-	v := &verifier{server: server, chain: &chain{server: server, zones: map[string]*apex{}}}
+	v := &verifier{server: server, chain: &chain{server: server, zones: map[string]*apex{}}, above: &above{server: server, zones: map[string]*transferred{}}}
 	var open []check
 	for _, set := range sets {
 		t, ok := wireType(set.Type)
@@ -103,6 +102,7 @@ type check struct {
 type verifier struct {
 	server string
 	chain  *chain
+	above  *above
 
 	mu     sync.Mutex // guards hidden
 	hidden []zone.Key
@@ -126,6 +126,7 @@ func (v *verifier) round(ctx context.Context, open []check) ([]check, error) {
 	}
 	g.Wait()
 	v.chain.forget()
+	v.above.forget()
 	var left []check
 	var first error
 	for i, err := range errs {
@@ -146,38 +147,39 @@ func (v *verifier) seen(ctx context.Context, c check) error {
 	if err != nil {
 		return err
 	}
-	fault := &Mismatch{Server: v.server, Key: c.key}
 	got, signed := pick(m.Answer, name, c.qtype), true
 	if len(got) == 0 && delegated(m) {
 		signed = false // RFC 4035 section 2.2: neither NS sets at a zone cut nor glue are signed
-		if got = referral(m, name, c.qtype); len(got) == 0 && !cutAt(m, name) {
+		if got = referral(m, name, c.qtype); len(got) == 0 {
 			v.hide(c.key)
 			return nil
 		}
 	}
-	if !sameRecords(c.want, got) {
-		if c.qtype == dns.TypeNS && v.twoZones(ctx, c.key.Name) {
-			v.hide(c.key)
-			return nil
+	if why := c.differs(got); why != "" {
+		if under, err := v.under(ctx, c, m); err != nil || under {
+			return err
 		}
-		fault.Why = "it has other values"
-		if len(got) == 0 {
-			fault.Why = "it does not exist there"
-		}
-		fault.Want, fault.Got = values(c.key.Name, c.key.Type, c.want), values(c.key.Name, c.key.Type, got)
-		return fault
-	}
-	if ttl := got[0].Header().Ttl; c.set.TTL != zone.NoTTL && ttl != uint32(c.set.TTL) {
-		fault.Why = fmt.Sprintf("its TTL is %d seconds where %d are wanted", ttl, c.set.TTL)
-		return fault
+		return &Mismatch{Server: v.server, Key: c.key, Why: why, Want: values(c.key.Name, c.key.Type, c.want), Got: values(c.key.Name, c.key.Type, got)}
 	}
 	if signed {
 		if err := v.chain.check(ctx, m, name, c.qtype, got); err != nil {
-			fault.Why = err.Error()
-			return fault
+			return &Mismatch{Server: v.server, Key: c.key, Why: err.Error()}
 		}
 	}
 	return nil
+}
+
+// differs says in what the records found are not those wanted; "" when they are.
+func (c check) differs(got []dns.RR) string {
+	switch {
+	case len(got) == 0:
+		return "it does not exist there"
+	case !sameRecords(c.want, got):
+		return "it has other values"
+	case c.set.TTL != zone.NoTTL && got[0].Header().Ttl != uint32(c.set.TTL):
+		return fmt.Sprintf("its TTL is %d seconds where %d are wanted", got[0].Header().Ttl, c.set.TTL)
+	}
+	return ""
 }
 
 func (v *verifier) unseen(ctx context.Context, c check) error {
@@ -195,6 +197,12 @@ func (v *verifier) unseen(ctx context.Context, c check) error {
 	}
 	if wild, err := v.fromWildcard(ctx, c, got); err != nil || wild {
 		return err
+	}
+	if c.qtype == dns.TypeNS && len(pick(m.Answer, name, dns.TypeNS)) > 0 && m.Authoritative {
+		// A zone begins here, and every zone has NS records at its beginning: those of
+		// the zone above, or of the approved zone, may be gone all the same.
+		v.hide(c.key)
+		return nil
 	}
 	return &Mismatch{Server: v.server, Key: c.key, Why: "it was deleted and is still answered", Got: values(c.key.Name, c.key.Type, got)}
 }
@@ -221,26 +229,11 @@ func (v *verifier) fromWildcard(ctx context.Context, c check, got []dns.RR) (boo
 	return false, nil
 }
 
-// twoZones reports whether server has both the zone that begins at name and one
-// above it. An NS question is then answered by the lower zone, and what the upper one
-// says about it cannot be seen from outside.
-func (v *verifier) twoZones(ctx context.Context, name zone.Name) bool {
-	own, err := ask(ctx, v.server, name.FQDN(), dns.TypeSOA, false)
-	if err != nil || len(pick(own.Answer, name.FQDN(), dns.TypeSOA)) == 0 || name == "." {
-		return false
-	}
-	_, err = ask(ctx, v.server, name.Parent().FQDN(), dns.TypeSOA, false)
-	return err == nil
-}
-
 func (v *verifier) hide(k zone.Key) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.hidden = append(v.hidden, k)
 }
-
-// cutAt reports whether the zone cut that m refers to is at name itself.
-func cutAt(m *dns.Msg, name string) bool { return len(pick(m.Ns, name, dns.TypeNS)) > 0 }
 
 // records turns a set into the records that a message would hold.
 func records(set zone.RRSet, t uint16) ([]dns.RR, error) {

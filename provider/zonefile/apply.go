@@ -13,8 +13,8 @@ import (
 	"slipway/zone"
 )
 
-// Name is the provider's type in slipway.yaml and its name in receipts.
-const Name = "zonefile"
+// Type is the provider's type in slipway.yaml.
+const Type = "zonefile"
 
 // maxID bounds the change ID and the commit that are written into a file's header.
 const maxID = 512
@@ -78,7 +78,7 @@ func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Rec
 	}
 	p.remember(next)
 	p.applied(plan.Zone)
-	return next.header.receipt(plan.Zone), nil
+	return p.receipt(plan.Zone, next.header), nil
 }
 
 func (p *Provider) applied(z zone.Name) {
@@ -92,10 +92,11 @@ func (p *Provider) applied(z zone.Name) {
 func (p *Provider) unchanged(now *content, plan provider.Plan) *provider.Receipt {
 	h := now.header
 	if h.Change == plan.ChangeID && h.Commit == plan.Commit && h.After == now.digest && h.Serial == now.serial {
-		return h.receipt(plan.Zone)
+		return p.receipt(plan.Zone, h)
 	}
 	return &provider.Receipt{
-		Provider:       Name,
+		Provider:       p.o.Name,
+		Name:           p.o.Name,
 		Zone:           plan.Zone,
 		ProviderChange: changeID(plan.Zone, now.serial),
 		Serial:         now.serial,
@@ -104,6 +105,25 @@ func (p *Provider) unchanged(now *content, plan provider.Plan) *provider.Receipt
 		At:             p.o.Now().UTC(),
 	}
 }
+
+// receipt is the receipt of the apply that wrote a file with header h.
+func (p *Provider) receipt(z zone.Name, h header) *provider.Receipt {
+	return &provider.Receipt{
+		Provider:       p.o.Name,
+		Name:           p.o.Name,
+		Zone:           z,
+		ProviderChange: changeID(z, h.Serial),
+		Serial:         h.Serial,
+		Before:         h.Before,
+		After:          h.After,
+		Applied:        true,
+		At:             h.At,
+	}
+}
+
+// changeID is the provider's own name for one version of a zone. The serial is what
+// every DNS server and every secondary of it knows that version by.
+func changeID(z zone.Name, serial uint32) string { return fmt.Sprintf("%s:%s:%d", Type, z, serial) }
 
 // render writes the next version of the zone into memory and reads it back: what
 // goes into the file is what the plan says, or nothing does.

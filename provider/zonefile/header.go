@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"slipway/provider"
 	"slipway/zone"
 )
 
@@ -70,21 +69,3 @@ func parseHeader(file []byte) header {
 	}
 	return header{}
 }
-
-// receipt is the receipt of the apply that wrote the file with this header.
-func (h header) receipt(z zone.Name) *provider.Receipt {
-	return &provider.Receipt{
-		Provider:       Name,
-		Zone:           z,
-		ProviderChange: changeID(z, h.Serial),
-		Serial:         h.Serial,
-		Before:         h.Before,
-		After:          h.After,
-		Applied:        true,
-		At:             h.At,
-	}
-}
-
-// changeID is the provider's own name for one version of a zone. The serial is what
-// every DNS server and every secondary of it knows that version by.
-func changeID(z zone.Name, serial uint32) string { return fmt.Sprintf("%s:%s:%d", Name, z, serial) }

@@ -29,6 +29,7 @@ const MaxFile = 256 << 20
 
 // Options say where the files are and what Slipway adds to a zone in them.
 type Options struct {
+	Name         string // what slipway.yaml calls this provider, for receipts; default Type
 	Dir          string
 	DefaultTTL   int               // seconds, for zone.NoTTL; default provider.DefaultTTL
 	MName, RName zone.Name         // SOA names; defaults below the zone
@@ -37,7 +38,8 @@ type Options struct {
 }
 
 // Provider implements provider.Provider and provider.Summariser. It is safe for
-// concurrent use, also by several processes on one machine.
+// concurrent use, also by several processes on one machine. Keep one for as long as
+// there is a process: it remembers which files it has read.
 type Provider struct {
 	o Options
 
@@ -59,6 +61,9 @@ type known struct {
 func New(o Options) (*Provider, error) {
 	if o.Dir == "" {
 		return nil, errors.New("zone files: no directory is set")
+	}
+	if o.Name == "" {
+		o.Name = Type
 	}
 	if o.DefaultTTL == 0 {
 		o.DefaultTTL = provider.DefaultTTL

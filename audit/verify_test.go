@@ -116,7 +116,7 @@ func fill(t testing.TB, l *Log, n int) {
 // One flipped bit anywhere in the log or in a document is reported, with the file.
 func TestEveryFlippedByteIsReported(t *testing.T) {
 	t.Parallel()
-	dir, keys := smallLog(t, 3)
+	dir, keys := smallLog(t, 2)
 	wantSound(t, dir, keys)
 	flipped := 0
 	for _, file := range logFiles(t, dir) {
@@ -141,11 +141,14 @@ func TestFlippedBytesOfALargerLogAreReported(t *testing.T) {
 	t.Parallel()
 	o := options(t)
 	l := openLog(t, o)
-	fill(t, l, 600)
+	fill(t, l, 300)
 	closeLog(t, l)
 	files := logFiles(t, o.Dir)
 	upper := 0
-	for _, file := range files {
+	for i, file := range files {
+		if strings.Contains(file, ".p/") && i%4 != 0 && !strings.HasPrefix(file, "log/tile/1/") {
+			continue
+		}
 		if strings.HasPrefix(file, "log/tile/1/") {
 			upper++
 		}

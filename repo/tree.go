@@ -366,7 +366,10 @@ func TwoOwners(first, second zone.RRSet) *zone.Error {
 // Glob returns the files that match pattern, sorted: * and ? stay within one
 // folder, ** crosses folders ("policies/**.rego" is every Rego file below policies).
 func (t *Tree) Glob(ctx context.Context, pattern string) ([]string, error) {
-	re, fixed := globPattern(pattern)
+	re, fixed, err := globPattern(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+	}
 	e, err := t.lookup(ctx, fixed)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -409,7 +412,7 @@ func (t *Tree) Glob(ctx context.Context, pattern string) ([]string, error) {
 }
 
 // globPattern compiles a pattern, and returns the folder before its first wildcard.
-func globPattern(pattern string) (*regexp.Regexp, string) {
+func globPattern(pattern string) (*regexp.Regexp, string, error) {
 	fixed := "."
 	if i := strings.IndexAny(pattern, "*?"); i >= 0 {
 		fixed = path.Dir(pattern[:i] + "x")
@@ -418,5 +421,6 @@ func globPattern(pattern string) (*regexp.Regexp, string) {
 	}
 	q := regexp.QuoteMeta(pattern)
 	q = strings.NewReplacer(`\*\*/`, `(?:.*/)?`, `\*\*`, `.*`, `\*`, `[^/]*`, `\?`, `[^/]`).Replace(q)
-	return regexp.MustCompile(`\A` + q + `\z`), fixed
+	re, err := regexp.Compile(`\A` + q + `\z`) // fails on what is not UTF-8
+	return re, fixed, err
 }

@@ -100,7 +100,7 @@ func initWorkTree(ctx context.Context, dir string, kit fs.FS, by Person, when ti
 	if err != nil {
 		return nil, err
 	}
-	if mustBeEmpty(dir) != nil {
+	if mustBeEmpty(dir) != nil && !unborn(ctx, dir) {
 		return addSettings(ctx, dir, files)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -131,11 +131,29 @@ func initWorkTree(ctx context.Context, dir string, kit fs.FS, by Person, when ti
 	if err := r.first(ctx, kit, by, when, nil); err != nil {
 		return nil, err
 	}
+	if _, err := r.git.run(ctx, nil, "symbolic-ref", "HEAD", Main); err != nil {
+		return nil, err
+	}
 	g := git{dir: r.git.dir, extra: []string{"GIT_WORK_TREE=" + r.work}}
 	if _, err := g.run(ctx, nil, "read-tree", "HEAD"); err != nil {
 		return nil, err
 	}
 	return paths, nil
+}
+
+// unborn reports whether dir is what `git init` makes: a repository without a file or a commit.
+func unborn(ctx context.Context, dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != ".git" {
+		return false
+	}
+	r, err := Open(ctx, dir)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	refs, err := r.Refs(ctx, "refs")
+	return err == nil && len(refs) == 0
 }
 
 // addSettings puts slipway.yaml beside existing octoDNS zones.
@@ -146,7 +164,7 @@ func addSettings(ctx context.Context, dir string, kit map[string][]byte) ([]stri
 	}
 	r, err := Open(ctx, dir)
 	if err != nil {
-		return nil, errors.New("the folder is not empty and is not a Git repository of octoDNS zones; choose an empty folder")
+		return nil, errors.New("the folder is not empty and is not a Git repository; choose an empty folder, or run `git init` here first if it holds your octoDNS zones")
 	}
 	defer r.Close()
 	t, err := r.WorkTree(ctx)

@@ -191,6 +191,15 @@ func TestInitWorkTree(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	gitOut(t, "", "init", "-q", "-b", "trunk", fresh)
+	if written, err := InitWorkTree(ctx, fresh, kit(t), ana, noon); err != nil || len(written) < 2 {
+		t.Errorf("after git init: %v, %v", written, err)
+	}
+	if out := gitOut(t, fresh, "status", "--porcelain", "--branch"); out != "## main\n" {
+		t.Errorf("after git init: %s", out)
+	}
+
 	octodns := checkout(t, "-- config/example.org.yaml --\n---\nwww:\n  type: A\n  value: 192.0.2.1\n")
 	written, err = InitWorkTree(ctx, octodns, kit(t), ana, noon)
 	if err != nil || !slices.Equal(written, []string{"slipway.yaml"}) {

@@ -127,7 +127,7 @@ func parseLabel(name, raw string) (string, int, error) {
 			return "", 0, nameError(name, "it mixes letters outside ASCII with backslash escapes", "write that part in its xn-- form")
 		}
 		a, err := labelProfile.ToASCII(raw)
-		if err != nil || !utf8.ValidString(raw) {
+		if err != nil || a == "" || !utf8.ValidString(raw) { // a soft hyphen maps to nothing
 			return "", 0, nameError(name, fmt.Sprintf("%q is not a valid internationalised label (RFC 5890)", raw), "check its spelling, or write its xn-- form")
 		}
 		// Mapping turns full-width forms into ASCII that has a meaning here.

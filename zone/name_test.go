@@ -50,6 +50,7 @@ func TestParseNameFaults(t *testing.T) {
 		{`a\25.b`, "incomplete"},
 		{`a\256.b`, "over 255"},
 		{`ü\046.b`, "mixes letters outside ASCII"},
+		{"\u00ad.example", "internationalised"}, // a soft hyphen, which mapping drops
 		{"a\u200d.example", "internationalised"},
 		{"ü＊.example", "punctuation"}, // a full-width asterisk is not a wildcard
 		{"\xff.example", "internationalised"},

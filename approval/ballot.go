@@ -225,6 +225,9 @@ func person(s string) string {
 		s = strings.TrimSpace(s[open+1 : len(s)-1])
 	}
 	return strings.Map(func(r rune) rune {
+		if r < unicode.MaxASCII && r != 'k' && r != 's' {
+			return unicode.ToUpper(r) // the least of its orbit, found quickly
+		}
 		least := r
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 			least = min(least, f)

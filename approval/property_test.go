@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"unicode"
 )
 
 // draw makes a small random case: few people and few groups, so that they collide often.
@@ -157,5 +158,25 @@ func BenchmarkTally(b *testing.B) {
 	}
 	for b.Loop() {
 		Tally(s, cast, opened)
+	}
+}
+
+// TestPerson compares folding with the standard library's, letter by letter.
+func TestPerson(t *testing.T) {
+	for r := rune(1); r < 0x3000; r++ {
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			a, b := person("x"+string(r)+"@y.example"), person("X"+string(f)+"@Y.EXAMPLE")
+			if a != b {
+				t.Fatalf("%U and %U are two people: %q, %q", r, f, a, b)
+			}
+		}
+	}
+	for _, s := range []string{"ana@finmicro.example", " Ana <ANA@finmicro.example> ", "<ana@finmicro.example>"} {
+		if person(s) != person("ana@finmicro.example") {
+			t.Errorf("%q is somebody else", s)
+		}
+	}
+	if person("ana@finmicro.example") == person("ann@finmicro.example") {
+		t.Error("two people are one")
 	}
 }

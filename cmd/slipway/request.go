@@ -216,7 +216,7 @@ func (t *tool) waitLive(ctx context.Context, cl *client.Client, d client.Detail)
 	defer m.end()
 	for {
 		switch p := d.Change.Phase; {
-		case p.Ended(), p == lifecycle.Denied, p == lifecycle.Waiting, p == lifecycle.Scheduled, p == lifecycle.Failed:
+		case p.Ended(), p == lifecycle.Denied, p == lifecycle.Scheduled, p == lifecycle.Failed, forPeople(d.Change):
 			return d, nil
 		default:
 			m.note(string(p))
@@ -230,6 +230,11 @@ func (t *tool) waitLive(ctx context.Context, cl *client.Client, d client.Detail)
 		}
 		d = next
 	}
+}
+
+// forPeople reports whether a change waits for somebody. One that the rules approve is waiting too, for a moment.
+func forPeople(s lifecycle.State) bool {
+	return s.Phase == lifecycle.Waiting && len(s.Subject.Requirements) > 0
 }
 
 func (t *tool) requestList() *cobra.Command {

@@ -168,6 +168,9 @@ func phaseText(s lifecycle.State) string {
 	case lifecycle.Denied:
 		return "denied: revise it (slipway request revise " + s.ID + ") or cancel it"
 	case lifecycle.Waiting:
+		if !forPeople(s) {
+			return "judged, about to be approved by rule"
+		}
 		return "waiting for approval"
 	case lifecycle.Scheduled:
 		return "approved, waiting for its time"

@@ -254,10 +254,11 @@ func ttlOutOfBounds(p *pass, _ zone.Name, r zone.RRSet) error {
 	}
 	switch {
 	case r.TTL == zone.NoTTL:
+	case strings.Contains(r.Type, "/"): // a provider's own type, whose TTL the provider sets
 	case r.TTL < low:
-		p.reportSet(r, "The TTL of %s is %d seconds; at least %d are required.", finding.Record(r.Key()), r.TTL, low)
+		p.reportSet(r, "Answers for %s may be kept for %d s; at least %d s are required.", finding.Record(r.Key()), r.TTL, low)
 	case high > 0 && r.TTL > high:
-		p.reportSet(r, "The TTL of %s is %d seconds; at most %d are allowed, so that a mistake does not outlive its repair.", finding.Record(r.Key()), r.TTL, high)
+		p.reportSet(r, "Answers for %s may be kept for %d s; at most %d s are allowed, so that a mistake does not outlive its repair.", finding.Record(r.Key()), r.TTL, high)
 	}
 	return nil
 }

@@ -240,7 +240,8 @@ func (p *pass) lookups(s spf, seen map[zone.Name]bool) (int, error) {
 }
 
 func dkim(p *pass, r zone.RRSet, say func(weak string, err error)) error {
-	if r.Type != "TXT" || !slices.Contains(r.Name.Labels(), "_domainkey") || strings.HasPrefix(string(r.Name), "_domainkey.") {
+	labels := r.Name.Labels()
+	if i := slices.Index(labels, "_domainkey"); r.Type != "TXT" || i < 1 || labels[i-1] == "_adsp" { // RFC 5617, historic, is no key
 		return nil
 	}
 	for _, txt := range texts(r) {

@@ -2,6 +2,7 @@ package approval
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -56,12 +57,13 @@ type ballot struct {
 	involved map[string]bool // who asked for the change or wrote it
 	needed   map[string]bool // groups that some requirement names
 	standing []Vote          // approvals in force, at most one a person, oldest first
+	voters   map[string]bool // the people of standing
 	voided   []Vote
 	rejected bool
 }
 
 func newBallot(s Subject) *ballot {
-	b := &ballot{subject: s, involved: make(map[string]bool), needed: make(map[string]bool)}
+	b := &ballot{subject: s, involved: make(map[string]bool), needed: make(map[string]bool), voters: make(map[string]bool)}
 	b.involved[person(s.Requester)] = true
 	for _, a := range s.Authors {
 		b.involved[person(a)] = true
@@ -101,6 +103,7 @@ func (b *ballot) take(v Vote) {
 	switch v.Decision {
 	case Approve:
 		b.standing = append(b.standing, v)
+		b.voters[person(v.Person)] = true
 	case Withdraw:
 		b.drop(v.Person)
 	case Reject:
@@ -185,23 +188,14 @@ func (b *ballot) member(v Vote) bool {
 	return false
 }
 
-func (b *ballot) stands(who string) bool {
-	for _, v := range b.standing {
-		if person(v.Person) == person(who) {
-			return true
-		}
-	}
-	return false
-}
+func (b *ballot) stands(who string) bool { return b.voters[person(who)] }
 
 func (b *ballot) drop(who string) {
-	kept := b.standing[:0]
-	for _, v := range b.standing {
-		if person(v.Person) != person(who) {
-			kept = append(kept, v)
-		}
+	if !b.stands(who) {
+		return
 	}
-	b.standing = kept
+	delete(b.voters, person(who))
+	b.standing = slices.DeleteFunc(b.standing, func(v Vote) bool { return person(v.Person) == person(who) })
 }
 
 func (b *ballot) whom() string {

@@ -39,6 +39,9 @@ import (
 // loopback is the only address that the embedded engine listens on.
 const loopback = "127.0.0.1"
 
+// identityName is what histories call this server, instead of the process and host that the client would name.
+const identityName = "slipway"
+
 // engine is the workflow engine: Temporal in this process, or a connection to a cluster.
 type engine struct {
 	client client.Client
@@ -52,6 +55,7 @@ func dialCluster(ctx context.Context, address, namespace string, security *tls.C
 	c, err := client.DialContext(ctx, client.Options{
 		HostPort:          address,
 		Namespace:         namespace,
+		Identity:          identityName,
 		Logger:            engineLog(logger),
 		ConnectionOptions: client.ConnectionOptions{TLS: security},
 	})
@@ -167,6 +171,7 @@ func embedFile(ctx context.Context, path, namespace string, logger *slog.Logger)
 	c, err := client.DialContext(ctx, client.Options{
 		HostPort:          cfg.PublicClient.HostPort,
 		Namespace:         namespace,
+		Identity:          identityName,
 		Logger:            engineLog(logger),
 		ConnectionOptions: client.ConnectionOptions{TLS: security.client()},
 	})

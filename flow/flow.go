@@ -83,6 +83,8 @@ type Service struct {
 	o      Options
 	engine *engine
 	worker worker.Worker
+	life   context.Context // ends with Stop: steps under way then give up, to be taken up by the next Start
+	end    context.CancelFunc
 
 	changes  locks      // by change ID: held while a step or a person reads the log, decides and appends
 	requests locks      // by request: held while one is submitted
@@ -98,6 +100,7 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{o: o, prepared: newProposals(), failures: newFailures(), lastRun: newReports()}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	// What Git has merged and the log does not know yet is recorded before anybody can vote on it.
 	open, err := s.openChanges(ctx)
 	if err != nil {
@@ -126,9 +129,15 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 	return s, nil
 }
 
+// grace is how long steps may go on after Stop.
+const grace = 2 * time.Second
+
 // Stop ends the engine. Steps that are under way end first, or are taken up by the next Start.
 func (s *Service) Stop(context.Context) error {
+	hurry := time.AfterFunc(grace, s.end)
+	defer hurry.Stop()
 	s.worker.Stop()
+	s.end()
 	if err := s.engine.stop(); err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
 	}

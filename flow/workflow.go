@@ -66,6 +66,13 @@ func failed(step string, err error) error {
 	return temporal.NewNonRetryableApplicationError(step+" failed; the server's log says why", "step-failed", nil)
 }
 
+// with gives a step a context that ends with the server too.
+func (a *acts) with(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(a.s.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
 func (a *acts) Next(ctx context.Context, id string) (next, error) {
 	st, err := a.s.load(ctx, id)
 	if errors.Is(err, lifecycle.ErrNoChange) {
@@ -97,33 +104,40 @@ func (a *acts) unreadable(id string, err error) error {
 }
 
 func (a *acts) Check(ctx context.Context, id string) error {
+	ctx, done := a.with(ctx)
+	defer done()
 	return failed("check", a.s.check(ctx, id))
 }
+
 func (a *acts) Approve(ctx context.Context, id string) error {
+	ctx, done := a.with(ctx)
+	defer done()
 	return failed("approve", a.s.approveByRule(ctx, id))
 }
-func (a *acts) Expire(ctx context.Context, id string) error {
-	return failed("expire", a.s.expire(ctx, id))
-}
-func (a *acts) Finish(ctx context.Context, id string) error {
-	return failed("verify", a.s.finish(ctx, id))
-}
 
-func (a *acts) Apply(ctx context.Context, id, zoneName string) error {
-	return failed("apply", a.s.apply(ctx, id, zone.Name(zoneName)))
+func (a *acts) Expire(ctx context.Context, id string) error {
+	ctx, done := a.with(ctx)
+	defer done()
+	return failed("expire", a.s.expire(ctx, id))
 }
 
 func (a *acts) Merge(ctx context.Context, id string) (moved bool, err error) {
+	ctx, done := a.with(ctx)
+	defer done()
 	moved, err = a.s.merge(ctx, id)
 	return moved, failed("merge", err)
 }
 
-func (a *acts) Recheck(ctx context.Context) error {
-	err := a.s.recheckOpen(ctx)
-	if err != nil {
-		a.s.o.Logger.Warn("the open changes could not be judged against the new main", "error", err)
-	}
-	return failed("recheck", err)
+func (a *acts) Apply(ctx context.Context, id, zoneName string) error {
+	ctx, done := a.with(ctx)
+	defer done()
+	return failed("apply", a.s.apply(ctx, id, zone.Name(zoneName)))
+}
+
+func (a *acts) Finish(ctx context.Context, id string) error {
+	ctx, done := a.with(ctx)
+	defer done()
+	return failed("verify", a.s.finish(ctx, id))
 }
 
 func (a *acts) EnsureMerges(ctx context.Context) error {
@@ -135,14 +149,30 @@ func (a *acts) DriftInterval(ctx context.Context) (time.Duration, error) {
 	return d, failed("reading the settings", err)
 }
 
-func (a *acts) ServeFirst(ctx context.Context) error { return failed("serving", a.s.serveFirst(ctx)) }
+func (a *acts) Recheck(ctx context.Context) error {
+	return a.chore(ctx, "the open changes could not be judged against the new main", a.s.recheckOpen)
+}
+
+func (a *acts) ServeFirst(ctx context.Context) error {
+	return a.chore(ctx, "the zones that are not served yet could not be applied", a.s.serveFirst)
+}
 
 func (a *acts) Drift(ctx context.Context) error {
-	_, err := a.s.Drift(ctx, nil)
-	if err != nil {
-		a.s.o.Logger.Warn("the live zones could not be compared", "error", err)
+	return a.chore(ctx, "the live zones could not be compared", func(ctx context.Context) error {
+		_, err := a.s.Drift(ctx, nil)
+		return err
+	})
+}
+
+// chore is work that belongs to no one change; its failures are told in the server's log alone.
+func (a *acts) chore(ctx context.Context, trouble string, run func(context.Context) error) error {
+	ctx, done := a.with(ctx)
+	defer done()
+	err := run(ctx)
+	if err != nil && ctx.Err() == nil {
+		a.s.o.Logger.Warn(trouble, "error", err)
 	}
-	return failed("drift", err)
+	return failed("chore", err)
 }
 
 // quick is for steps that read and write on this machine: they run inside the workflow's own task, so

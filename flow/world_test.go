@@ -64,6 +64,14 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), logger: testLogger(t)}
+	w.open()
+	t.Cleanup(w.stop)
+	return w
+}
+
+// open opens the world in its directory, making what is not there yet.
+func (w *world) open() {
+	w.t.Helper()
 	ctx := context.Background()
 	var err error
 	w.keys, err = key.OpenStore(filepath.Join(w.dir, "keys"), []byte("test"))
@@ -72,14 +80,16 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	w.commits, err = signer.SSH()
 	w.must(err)
+	if _, err := os.Stat(w.path("zones.git")); err == nil {
+		w.start()
+		return
+	}
 	kit, err := starter.Kit(starter.Organisation{Name: "Fin Micro Ltd", Domain: "finmicro.example"})
 	w.must(err)
 	made, err := repo.Create(ctx, w.path("zones.git"), kit, repo.Person{Name: "Slipway", Email: "slipway@finmicro.example"}, time.Now(), w.commits)
 	w.must(err)
 	w.must(made.Close())
 	w.start()
-	t.Cleanup(w.stop)
-	return w
 }
 
 func testLogger(t testing.TB) *slog.Logger {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -89,7 +90,7 @@ func TestVerdicts(t *testing.T) {
 				for _, f := range archive.Files {
 					if want, ok := got[f.Name]; ok {
 						if !bytes.Equal(f.Data, want) {
-							t.Errorf("%s differs; run with -update to see it in the diff. Got:\n%s", f.Name, want)
+							t.Errorf("%s differs, first in %s; run with -update to see it all", f.Name, firstDifference(f.Data, want))
 						}
 						delete(got, f.Name)
 					}
@@ -108,6 +109,16 @@ func TestVerdicts(t *testing.T) {
 			}
 		})
 	}
+}
+
+func firstDifference(got, want []byte) string {
+	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d is %q, want %q", i+1, g[i], w[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
 
 // render gives a verdict without what differs from checkout to checkout.

@@ -135,16 +135,17 @@ func exposureRules() []Rule {
 		},
 		{
 			ID:       "zone-undeclared",
-			Title:    "A zone that slipway.yaml does not know",
+			Title:    "A zone whose owner slipway.yaml does not name",
 			Severity: finding.Warn,
 			Why:      "Nothing says who owns the zone, who sees it and who serves it.",
-			Help:     "Declare the zone under zones in slipway.yaml.",
+			Help:     "Declare the zone under zones in slipway.yaml, with its owner.",
 			Controls: []string{inventory, changeControl},
 			Bad:      "-- zones/other.example.yaml --\nshop: {type: A, ttl: 300, value: 9.9.9.10}\n",
 			Good:     "-- zones/finmicro.example.yaml --\nshop: {type: A, ttl: 300, value: 9.9.9.10}\n",
-			set: func(p *pass, z zone.Name, r zone.RRSet) error {
-				if _, declared := p.Settings.Zones[z]; !declared {
-					p.reportSet(r, "The zone %s is not declared in slipway.yaml, so nothing says who owns it and who sees it.", z.Unicode())
+			zone: func(p *pass, e zone.Edit) error {
+				// A zone file that slipway.yaml does not name is known by its file alone.
+				if p.Settings.Zones[e.Zone].Owner == "" {
+					p.report(e.Place, "", "slipway.yaml does not say whose the zone %s is.", e.Zone.Unicode())
 				}
 				return nil
 			},

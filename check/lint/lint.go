@@ -41,8 +41,11 @@ func Run(ctx context.Context, in Input) ([]finding.Finding, error) {
 		return nil, err
 	}
 	rules := Rules()
-	for _, e := range in.Change.Edits {
+	for i, e := range in.Change.Edits {
 		for _, r := range rules {
+			if r.zone != nil && (i == 0 || in.Change.Edits[i-1].Zone != e.Zone) {
+				p.ask(r, func() error { return r.zone(p, e) })
+			}
 			if r.edit != nil {
 				p.ask(r, func() error { return r.edit(p, e) })
 			}

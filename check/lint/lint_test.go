@@ -1,15 +1,18 @@
 package lint
 
 import (
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"slipway/change"
 	"slipway/check/finding"
 	"slipway/check/internal/scenario"
 	"slipway/repo"
+	"slipway/starter"
 )
 
 func world(tb testing.TB) *scenario.World {
@@ -171,5 +174,43 @@ func TestFirstCommit(t *testing.T) {
 	}
 	if !slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Rule == "zone-undeclared" }) {
 		t.Errorf("got %+v", found)
+	}
+}
+
+// The kit that a new organisation begins with has nothing that would stop it.
+func TestStarterKit(t *testing.T) {
+	kit, err := starter.Kit(starter.Sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{}
+	err = fs.WalkDir(kit, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		src, err := fs.ReadFile(kit, name)
+		files[name] = &fstest.MapFile{Data: src, Mode: 0o644}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := scenario.FromFiles(t, files)
+	settings, err := w.Base.Settings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := change.Compute(t.Context(), w.Repo, nil, w.Base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := Run(t.Context(), Input{Change: c, Head: w.Base, Settings: settings, Requester: omar, Groups: settings.GroupsOf(omar), AsOf: scenario.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Severity == finding.Deny {
+			t.Errorf("%s:%d: %s %s", f.Path, f.Line, f.Rule, f.Message)
+		}
 	}
 }

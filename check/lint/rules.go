@@ -27,8 +27,10 @@ type Rule struct {
 	Bad  string `json:"bad"`
 	Good string `json:"good"`
 
-	// A rule has one of these. They judge one edit, deletions included; one record
-	// set that came to be or changed; one name with such record sets; one app.
+	// A rule has one of these. They judge one zone with its first edit; one edit,
+	// deletions included; one record set that came to be or changed; one name with
+	// such record sets; one app.
+	zone func(*pass, zone.Edit) error
 	edit func(*pass, zone.Edit) error
 	set  func(*pass, zone.Name, zone.RRSet) error
 	name func(*pass, touched) error

@@ -251,7 +251,8 @@ func (f requestForm) records(host zone.Name, bad problems) []zone.RRSet {
 		switch a, err := netip.ParseAddr(l); {
 		case err != nil:
 			name, err := zone.ParseName(l)
-			if err != nil || len(name.Labels()) < 2 {
+			// No top-level domain is a number (RFC 3696 section 2): it is an address with a slip in it.
+			if labels := name.Labels(); err != nil || len(labels) < 2 || strings.Trim(labels[len(labels)-1], "0123456789") == "" {
 				bad.add("targets", "“"+l+"” is neither an address such as 192.0.2.10 nor a name such as app.example.com.")
 				return nil
 			}

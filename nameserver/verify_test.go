@@ -93,6 +93,7 @@ func TestVerifyGone(t *testing.T) {
 		{Name: "menu.apps.finmicro.example", Type: "A"}:         true, // the alias answers instead
 		{Name: "team.apps.finmicro.example", Type: "NS"}:        false,
 		{Name: "*.apps.finmicro.example", Type: "A"}:            false,
+		{Name: "apps.finmicro.example", Type: "NS"}:             true, // every zone has some: cannot be asked for
 		{Name: "gone.ent.apps.finmicro.example", Type: "CNAME"}: true,
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)

@@ -384,27 +384,3 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkAppend(b *testing.B) {
-	for _, callers := range []int{1, 64, 1024} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			l := openLog(b, options(b))
-			ctx := context.Background()
-			b.ResetTimer()
-			var wg sync.WaitGroup
-			for caller := range callers {
-				wg.Go(func() {
-					for i := caller; i < b.N; i += callers {
-						e := submitted(fmt.Sprint("c", i))
-						e.Once = fmt.Sprint(i)
-						if _, err := l.Append(ctx, e); err != nil {
-							b.Error(err)
-						}
-					}
-				})
-			}
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-		})
-	}
-}

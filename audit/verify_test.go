@@ -91,7 +91,7 @@ func TestVerifySound(t *testing.T) {
 // fill appends n events without documents, in batches as they come.
 func fill(t testing.TB, l *Log, n int) {
 	t.Helper()
-	const callers = 64
+	const callers = 512
 	failed := make(chan error, callers)
 	for caller := range callers {
 		go func() {

@@ -86,3 +86,18 @@ func BenchmarkCheckWarm(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCheckBulk judges a change of ten thousand record sets in a hundred zones.
+func BenchmarkCheckBulk(b *testing.B) {
+	w := scenario.FromFiles(b, bigFiles(100, 100))
+	in := Input{Repo: w.Repo, Head: w.Base, Requester: Requester{ID: "omar@finmicro.example"}, AsOf: scenario.Now}
+	for b.Loop() {
+		v, err := NewEngine().Run(b.Context(), in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(v.Change.Edits) != 10_000 || v.Tier != Red {
+			b.Fatalf("not the verdict of this change: %s, %d edits", v.Tier, len(v.Change.Edits))
+		}
+	}
+}

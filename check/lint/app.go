@@ -246,6 +246,17 @@ func appRules() []Rule {
 				return nil
 			},
 		},
+		{
+			ID:       "app-takes-platform-record",
+			Title:    "An app taking over a record of the platform",
+			Severity: finding.Deny,
+			Why:      "Moved into a manifest, the record would from then on be the app's to change, though nothing that is served seems to change now.",
+			Help:     "Choose another name, or ask " + platformGroup + " to hand the record over.",
+			Controls: []string{accessControl, accessISO, accessITGC},
+			Bad:      "-- zones/apps.finmicro.example.yaml --\n{}\n-- apps/menu.yaml --\nhostname: menu.apps.finmicro.example\nexposure: internal\nrecords: [{name: menu.apps.finmicro.example, type: A, ttl: 300, values: [10.1.2.9]}]\n" + withOwner + withPurpose + withData + withExpiry,
+			Good:     "-- apps/menu.yaml --\nhostname: lunch.apps.finmicro.example\nexposure: internal\nrecords: [{name: lunch.apps.finmicro.example, type: A, ttl: 300, values: [10.1.2.9]}]\n" + withOwner + withPurpose + withData + withExpiry,
+			app:      takesPlatformRecord,
+		},
 	}
 }
 
@@ -294,6 +305,38 @@ func exposureMismatch(p *pass, a *repo.App) error {
 	for _, r := range a.Records {
 		if r.Name != a.Hostname {
 			judge(r.Place, finding.Record(r.Key()), r.Name)
+		}
+	}
+	return nil
+}
+
+// takesPlatformRecord compares with the base's zone files: a record set that moves
+// from there into a manifest as it is makes no edit.
+func takesPlatformRecord(p *pass, a *repo.App) error {
+	base, err := p.before()
+	if err != nil || base == nil || slices.Contains(p.Groups, platformGroup) {
+		return err
+	}
+	for _, r := range a.Records {
+		z, ours := base.settings.ZoneOf(r.Name)
+		if !ours {
+			continue
+		}
+		f, err := base.file(z)
+		if err != nil {
+			return err
+		}
+		if f == nil {
+			continue
+		}
+		sets, err := f.At(r.Name)
+		if err != nil {
+			return err
+		}
+		for _, was := range sets {
+			if was.Key() == r.Key() {
+				p.reportSet(r, "%s belongs to the platform (%s); the app %s would take it over.", finding.Record(r.Key()), was.Place, a.Name)
+			}
 		}
 	}
 	return nil

@@ -216,11 +216,8 @@ func caaOtherAuthority(p *pass, z zone.Name, r zone.RRSet) error {
 // authorities are those that the CAA record set of the organisation's domain
 // names in the base: a change cannot vouch for its own authority.
 func (p *pass) authorities() ([]string, error) {
-	if p.Base == nil || p.Settings.Domain == "" {
-		return nil, nil
-	}
-	base, err := newView(p.ctx, p.Base, p.Settings)
-	if err != nil {
+	base, err := p.before()
+	if base == nil || p.Settings.Domain == "" {
 		return nil, err
 	}
 	sets, err := base.at(p.Settings.Domain, p.Settings.Domain)

@@ -79,7 +79,8 @@ type pass struct {
 	Input
 	ctx   context.Context
 	head  *view
-	rule  Rule // that is asked now
+	base  *view // made by before
+	rule  Rule  // that is asked now
 	found []finding.Finding
 	err   error // the first; no rule is asked after it
 }
@@ -95,6 +96,17 @@ func (p *pass) ask(r Rule, judge func() error) {
 			p.err = err // says where and what by itself
 		}
 	}
+}
+
+// before is the view of the base, nil when there is none.
+func (p *pass) before() (*view, error) {
+	if p.base == nil && p.Base != nil {
+		var err error
+		if p.base, err = newView(p.ctx, p.Base, p.Settings); err != nil {
+			return nil, err
+		}
+	}
+	return p.base, nil
 }
 
 // report records what the rule that is asked now has found.

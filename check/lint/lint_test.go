@@ -66,7 +66,7 @@ func TestExamples(t *testing.T) {
 				t.Error("a rule needs a title, a reason, help and controls")
 			}
 			who := omar
-			if r.ID == "restricted-type" || r.ID == "app-record-outside-hostname" {
+			if slices.Contains([]string{"restricted-type", "app-record-outside-hostname", "app-takes-platform-record"}, r.ID) {
 				who = ana
 			}
 			of := func(found []finding.Finding) []finding.Finding {

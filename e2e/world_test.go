@@ -31,7 +31,7 @@ import (
 	"slipway/lifecycle"
 )
 
-// binaries are built once for the package, as `make build` does.
+// binaries are built once for the package.
 var binaries string
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	build := exec.Command("go", "build", "-trimpath", "-o", dir+string(os.PathSeparator), "./cmd/slipway", "./cmd/slipwayd")
+	build := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "./cmd/slipway", "./cmd/slipwayd")
 	build.Dir = ".."
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {

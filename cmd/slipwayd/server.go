@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -169,7 +171,24 @@ func (srv *server) openRecord(ctx context.Context) error {
 		return err
 	}
 	srv.onClose(srv.record.Close)
-	return nil
+	return srv.publishKeys(filepath.Join(o.Dir, "keys.json"))
+}
+
+// publishKeys puts the public keys beside the log, so that a copy of the directory
+// can be verified. Whoever doubts the server takes the keys from elsewhere.
+func (srv *server) publishKeys(path string) error {
+	var b bytes.Buffer
+	if err := srv.record.PublicKeys().Write(&b); err != nil {
+		return err
+	}
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b.Bytes()) {
+		return nil
+	}
+	fresh := path + ".new"
+	if err := os.WriteFile(fresh, b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(fresh, path)
 }
 
 // openZones opens the zones repository, or makes it at the first start.
@@ -321,6 +340,7 @@ func (srv *server) startWeb(ctx context.Context) error {
 	git, err := srv.zones.Host(repo.HostOptions{
 		Authenticate: srv.gitPerson,
 		Receive:      srv.receivePush,
+		Log:          srv.log,
 	})
 	if err != nil {
 		return err

@@ -46,34 +46,38 @@ func parseEntry(raw []byte) (entry, error) {
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return entry{}, err
 	}
-	if _, ok := members["signature"]; !ok {
+	signature, ok := members["signature"]
+	if !ok {
 		return entry{}, errors.New("no signature")
 	}
-	e.payload, err = without(raw, "signature", members)
-	return e, err
+	member, ok := findMember(raw, "signature", signature)
+	if !ok {
+		return entry{}, errors.New("no signature among the members")
+	}
+	e.payload = member.removed()
+	return e, nil
 }
 
-// without is a canonical object less one member. The rest is canonical as it
-// stands: members in their order, no white space between them.
-func without(canonical []byte, member string, members map[string]json.RawMessage) ([]byte, error) {
-	name, err := json.Marshal(member)
-	if err != nil {
-		return nil, err
-	}
-	text := slices.Concat(name, []byte(":"), members[member])
-	// The member's own text could also occur inside another value, so it is looked
-	// for where top-level members begin.
-	for at, depth, quoted := 0, 0, false; at < len(canonical); at++ {
-		switch c := canonical[at]; {
+// member is a place in a canonical object.
+type member struct {
+	object   []byte
+	from, to int
+}
+
+// findMember finds the member of the outermost object that has this name and this
+// value, as the two are spelt there.
+func findMember(object []byte, name string, value []byte) (member, bool) {
+	text := slices.Concat([]byte(`"`+name+`":`), value)
+	// The same text can also occur inside another value, so it is looked for only
+	// where members of the outermost object begin.
+	for at, depth, quoted := 0, 0, false; at < len(object); at++ {
+		switch c := object[at]; {
 		case quoted && c == '\\':
 			at++
 		case c == '"':
-			if !quoted && depth == 1 && (canonical[at-1] == '{' || canonical[at-1] == ',') && bytes.HasPrefix(canonical[at:], text) {
-				rest := canonical[at+len(text):]
-				if canonical[at-1] == ',' {
-					return slices.Concat(canonical[:at-1], rest), nil
-				}
-				return slices.Concat(canonical[:at], bytes.TrimPrefix(rest, []byte(","))), nil
+			begins := !quoted && depth == 1 && (object[at-1] == '{' || object[at-1] == ',')
+			if begins && bytes.HasPrefix(object[at:], text) {
+				return member{object, at, at + len(text)}, true
 			}
 			quoted = !quoted
 		case quoted:
@@ -83,5 +87,22 @@ func without(canonical []byte, member string, members map[string]json.RawMessage
 			depth--
 		}
 	}
-	return nil, fmt.Errorf("member %q not found", member)
+	return member{}, false
+}
+
+// removed is the object without the member. What is left is canonical as it stands.
+func (m member) removed() []byte {
+	switch {
+	case m.object[m.from-1] == ',':
+		return slices.Concat(m.object[:m.from-1], m.object[m.to:])
+	case m.object[m.to] == ',':
+		return slices.Concat(m.object[:m.from], m.object[m.to+1:])
+	default:
+		return slices.Concat(m.object[:m.from], m.object[m.to:])
+	}
+}
+
+// replaced is the object with another text in the member's place.
+func (m member) replaced(text string) []byte {
+	return slices.Concat(m.object[:m.from], []byte(text), m.object[m.to:])
 }

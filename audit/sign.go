@@ -36,25 +36,24 @@ func (o opaque) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, 
 
 // sign completes an event: its signature, and the bytes that go into the log.
 func sign(signer jose.Signer, e *Event) ([]byte, error) {
-	unsigned := struct {
-		*Event
-		Signature string `json:"signature,omitempty"` // hides the event's own
-	}{Event: e}
-	payload, err := Canonical(unsigned)
+	// Canonical once: the signature's place is known before the signature is.
+	e.Signature = ""
+	unsigned, err := Canonical(e)
 	if err != nil {
 		return nil, err
 	}
-	jws, err := signer.Sign(payload)
+	place, ok := findMember(unsigned, "signature", []byte(`""`))
+	if !ok {
+		return nil, errors.New("an event has no place for its signature")
+	}
+	jws, err := signer.Sign(place.removed())
 	if err != nil {
 		return nil, err
 	}
 	if e.Signature, err = jws.DetachedCompactSerialize(); err != nil {
 		return nil, err
 	}
-	raw, err := Canonical(e)
-	if err != nil {
-		return nil, err
-	}
+	raw := place.replaced(`"signature":"` + e.Signature + `"`) // base64url and dots need no escapes
 	if len(raw) > MaxEvent {
 		return nil, fmt.Errorf("the event has %d bytes, and at most %d are allowed: put what is large into a document and refer to it by digest", len(raw), MaxEvent)
 	}

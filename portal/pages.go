@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"slipway/identity"
 	"slipway/lifecycle"
 	"slipway/repo"
+	"slipway/zone"
 )
 
 type homeView struct {
@@ -174,8 +174,8 @@ type accountView struct {
 	Token   string // the new one, shown this once
 	Label   string
 	BaseURL string
-	Host    string
-	DNS     string // as dig's arguments
+	DNS     string    // as dig's arguments
+	Zone    zone.Name // one to ask for
 	Problem *flow.Error
 	Done    string
 }
@@ -193,11 +193,16 @@ func (s *server) showAccount(w http.ResponseWriter, r *request, status int, v ac
 	if err != nil {
 		return err
 	}
-	base, err := url.Parse(s.BaseURL)
+	settings, err := s.Settings(r.Context())
 	if err != nil {
 		return err
 	}
-	v.BaseURL, v.Host, v.DNS = s.BaseURL, base.Host, digArguments(s.DNS)
+	for name, z := range settings.Zones {
+		if z.Visibility == "internal" && (v.Zone == "" || name < v.Zone) {
+			v.Zone = name
+		}
+	}
+	v.BaseURL, v.DNS = s.BaseURL, digArguments(s.DNS)
 	return s.show(w, r, status, "account", "Account", v)
 }
 

@@ -2,7 +2,6 @@ package portal
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -146,7 +145,7 @@ type stage struct {
 
 // stages shows how far a change has come.
 func stages(st lifecycle.State) []stage {
-	labels := []string{"Asked", "Checked", "Approved", "On record", "Published", "Live"}
+	labels := []string{"Request", "Checks", "Approval", "On record", "Publishing", "Live"}
 	phase, stopped := st.Phase, false
 	switch phase {
 	case lifecycle.Failed:
@@ -184,8 +183,11 @@ func stages(st lifecycle.State) []stage {
 // edit is one line of the before-and-after table.
 type edit struct {
 	Op, Name, Kind string
-	Before, After  []string
+	Before, After  content
 }
+
+// content is a record set's values, and in words what else belongs to it.
+type content struct{ Values, Notes []string }
 
 // recordEdits lists record-set edits for people.
 func recordEdits(edits []zone.Edit) []edit {
@@ -196,19 +198,18 @@ func recordEdits(edits []zone.Edit) []edit {
 	return out
 }
 
-// contentOf is a record set's values, and its TTL and other settings after them.
-func contentOf(rr *zone.RRSet) []string {
+func contentOf(rr *zone.RRSet) content {
 	if rr == nil {
-		return nil
+		return content{}
 	}
-	out := slices.Clone(rr.Values)
+	c := content{Values: rr.Values}
 	if rr.TTL != zone.NoTTL {
-		out = append(out, fmt.Sprintf("cached for %d s", rr.TTL))
+		c.Notes = append(c.Notes, fmt.Sprintf("cached for %d seconds", rr.TTL))
 	}
 	if rr.Extra != "" {
-		out = append(out, rr.Extra)
+		c.Notes = append(c.Notes, rr.Extra)
 	}
-	return out
+	return c
 }
 
 // differences lists drift in the same form: approved before, live after.

@@ -20,7 +20,7 @@ type stopwatch struct {
 }
 
 func (s *stopwatch) Enabled(_ context.Context, level slog.Level) bool { return level == slog.LevelInfo }
-func (s *stopwatch) WithGroup(string) slog.Handler                  { return s }
+func (s *stopwatch) WithGroup(string) slog.Handler                    { return s }
 func (s *stopwatch) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for _, a := range attrs {
 		if a.Key == "step" {

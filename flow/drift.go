@@ -55,11 +55,12 @@ func (s *Service) Drift(ctx context.Context, zones []zone.Name) ([]drift.Report,
 	}
 	named := len(zones) > 0
 	if !named {
-		if zones, err = main.ZoneNames(ctx); err != nil {
+		if zones, err = allZones(ctx, main); err != nil {
 			return nil, explain("read the zones repository", err)
 		}
 	}
 	var found []drift.Report
+	var trouble zoneTrouble
 	for _, z := range zones {
 		rep, err := s.driftOf(ctx, main, z)
 		switch {
@@ -69,10 +70,46 @@ func (s *Service) Drift(ctx context.Context, zones []zone.Name) ([]drift.Report,
 		case named || ctx.Err() != nil:
 			return nil, explain(fmt.Sprintf("compare the zone %s", z), err)
 		default:
-			s.o.Logger.Warn("a zone could not be compared", "zone", z, "error", err)
+			trouble.add(z, err)
 		}
 	}
+	trouble.tell(s, "zones could not be compared")
 	return found, nil
+}
+
+// allZones lists the zones that main serves: those with a file, and those of the settings, which apps alone may fill.
+func allZones(ctx context.Context, main *repo.Tree) ([]zone.Name, error) {
+	names, err := main.ZoneNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := main.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.AppendSeq(slices.Clone(names), maps.Keys(settings.Zones))
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// zoneTrouble gathers what went wrong with zones, to be told in one line: a repository may have hundreds that no
+// provider is set for.
+type zoneTrouble struct {
+	n     int
+	first zone.Name
+	err   error
+}
+
+func (t *zoneTrouble) add(z zone.Name, err error) {
+	if t.n++; t.n == 1 {
+		t.first, t.err = z, err
+	}
+}
+
+func (t *zoneTrouble) tell(s *Service, what string) {
+	if t.n > 0 {
+		s.o.Logger.Warn(what, "count", t.n, "zone", t.first, "error", t.err)
+	}
 }
 
 // driftOf compares one zone. nil: there is nothing to compare now.
@@ -275,18 +312,20 @@ func (s *Service) serveFirst(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names, err := main.ZoneNames(ctx)
+	names, err := allZones(ctx, main)
 	if err != nil {
 		return err
 	}
+	var trouble zoneTrouble
 	for _, z := range names {
 		if err := s.serveFirstZone(ctx, main, z); err != nil {
 			if ctx.Err() != nil {
 				return err
 			}
-			s.o.Logger.Warn("a zone that is not served yet could not be applied", "zone", z, "error", err)
+			trouble.add(z, err)
 		}
 	}
+	trouble.tell(s, "zones that are not served yet could not be applied")
 	return nil
 }
 

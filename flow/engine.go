@@ -46,6 +46,9 @@ const identityName = "slipway"
 type engine struct {
 	client client.Client
 	server temporal.Server // nil for a cluster
+
+	address  string     // of the embedded server's front end
+	security *engineTLS // that lets into it
 }
 
 // dialCluster connects to a Temporal cluster. Whoever may write to the namespace can
@@ -179,7 +182,7 @@ func embedFile(ctx context.Context, path, namespace string, logger *slog.Logger)
 		_ = server.Stop()
 		return nil, fmt.Errorf("workflow engine: %w", err)
 	}
-	return &engine{client: c, server: server}, nil
+	return &engine{client: c, server: server, address: cfg.PublicClient.HostPort, security: security}, nil
 }
 
 // stop ends the engine in good order. Nothing is lost without it.

@@ -2,26 +2,35 @@ package flow
 
 import (
 	"context"
-	"log/slog"
-	"os"
 	"testing"
-	"time"
+
+	"slipway/lifecycle"
 )
 
-func TestEngineStarts(t *testing.T) {
+func TestEngineStartsAgain(t *testing.T) {
 	dir := t.TempDir()
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	for i := range 2 {
-		begin := time.Now()
-		e, err := embed(context.Background(), dir, "slipway", logger)
+	for range 3 {
+		e, err := embed(context.Background(), dir, "slipway", testLogger(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("start %d: %v", i, time.Since(begin))
-		begin = time.Now()
 		if err := e.stop(); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("stop %d: %v", i, time.Since(begin))
 	}
+}
+
+// TestCluster drives a change by a Temporal that is not the service's own.
+func TestCluster(t *testing.T) {
+	cluster, err := embed(context.Background(), t.TempDir(), "elsewhere", testLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.stop()
+	w := &world{t: t, dir: t.TempDir(), logger: testLogger(t), cluster: cluster}
+	w.open()
+	st := w.submit(green("remote", "192.0.2.80"))
+	w.reaches(st.ID, lifecycle.Live)
+	w.liveOnce(st.ID)
+	w.stop()
 }

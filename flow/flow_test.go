@@ -12,9 +12,9 @@ import (
 	"slipway/audit"
 	"slipway/check"
 	"slipway/lifecycle"
+	"slipway/nameserver"
 )
 
-// shared is one world for the tests that need no clock or restart of their own.
 func TestWays(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -83,6 +83,44 @@ func TestWays(t *testing.T) {
 		if got := strings.Join(st.Chain(), " "); got != "lena@finmicro.example sam@finmicro.example pia@finmicro.example" {
 			t.Errorf("chain %s", got)
 		}
+	})
+
+	t.Run("an app changes, and is retired", func(t *testing.T) {
+		st := w.submit(green("expenses", "192.0.2.11"))
+		w.reaches(st.ID, lifecycle.Live)
+		w.resolves("expenses.apps.finmicro.example", "192.0.2.11")
+		st = w.submit(map[string][]byte{"apps/expenses.yaml": nil})
+		if st.Phase == lifecycle.Denied || st.Phase == lifecycle.Waiting {
+			t.Fatalf("%s: %s", st.Phase, st.Problem)
+		}
+		st = w.reaches(st.ID, lifecycle.Live)
+		if n := w.count(st.ID); n[audit.DeleteDNSRecord] != 1 {
+			t.Errorf("events %v", n)
+		}
+		if got, err := nameserver.Resolve(ctx, w.names.Internal(), "expenses.apps.finmicro.example", "A", time.Second); err == nil && len(got) > 0 {
+			t.Errorf("still resolves to %v", got)
+		}
+		app, changes, events, err := w.flow.App(ctx, "expenses")
+		if err != nil || app != nil || len(changes) != 3 || len(events) == 0 {
+			t.Errorf("the app's page: %v, %d changes, %d events (%v)", app, len(changes), len(events), err)
+		}
+	})
+
+	t.Run("one change, two zones", func(t *testing.T) {
+		files := green("both", "192.0.2.12")
+		for name, content := range yellow("both-public", "203.0.113.12") {
+			files[name] = content
+		}
+		st := w.submit(files)
+		w.expect(st, lifecycle.Waiting, check.Yellow)
+		_, err := w.approve(omar, st)
+		w.must(err)
+		st = w.reaches(st.ID, lifecycle.Live)
+		if n := w.count(st.ID); n[audit.ApplyZone] != 2 || n[audit.GoLive] != 1 || len(st.Receipts) != 2 {
+			t.Errorf("events %v, receipts %v", n, st.Receipts)
+		}
+		w.resolves("both.apps.finmicro.example", "192.0.2.12")
+		w.resolves("both-public.finmicro-apps.example", "203.0.113.12")
 	})
 
 	t.Run("a rejection ends it", func(t *testing.T) {
@@ -166,7 +204,7 @@ func TestWays(t *testing.T) {
 	})
 
 	t.Run("nothing to do is refused with words", func(t *testing.T) {
-		_, _, err := w.flow.Submit(ctx, Submission{By: ana, Via: "api", Files: green("expenses", "192.0.2.10")}, nil)
+		_, _, err := w.flow.Submit(ctx, Submission{By: ana, Via: "api", Files: green("both", "192.0.2.12")}, nil)
 		w.refused(err, Refused)
 	})
 

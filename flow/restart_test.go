@@ -315,3 +315,16 @@ func TestFailureIsToldAndGoneOnFrom(t *testing.T) {
 	_, err = w.flow.Retry(ctx, ana, st.ID)
 	w.refused(err, Conflict)
 }
+
+func TestTicket(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	w.changeSettings("any_of: [infosec, platform-ops], count: 1, expires: 7d", "any_of: [infosec, platform-ops], count: 1, expires: 7d, ticket: required")
+	st := w.submit(yellow("reasoned", "203.0.113.65"))
+	if st.Phase != lifecycle.Denied || !strings.Contains(st.Problem, "ticket") {
+		t.Fatalf("%s: %s", st.Phase, st.Problem)
+	}
+	st, _, err := w.flow.Submit(ctx, Submission{By: ana, Via: "api", Files: yellow("reasoned", "203.0.113.65"), Ticket: "CHG-1", Revises: st.ID}, nil)
+	w.must(err)
+	w.expect(st, lifecycle.Waiting, check.Yellow)
+}

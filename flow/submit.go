@@ -271,7 +271,7 @@ func (s *Service) revise(ctx context.Context, sub Submission, p *proposal, head,
 		return "", 0, fault(Forbidden, "Submit yours as a new change.", "Only %s, who asked for this change, may revise it.", st.Requester)
 	case !st.BeforeMerge():
 		return "", 0, over(st)
-	case st.Head == head:
+	case st.Head == head && st.Title == sub.Title && st.Ticket == sub.Ticket && st.NotBefore.Equal(sub.NotBefore):
 		return st.ID, st.Revision, nil
 	}
 	if err := s.void(ctx, st, st.Votes, "The change was revised.", fmt.Sprintf("revision/%d", st.Revision+1)); err != nil {
@@ -345,7 +345,7 @@ func (s *Service) newID() (string, error) {
 	return "c-" + strings.ToLower(changeIDs.EncodeToString(raw[:])), nil
 }
 
-// awaitVerdict waits until a revision has been judged.
+// awaitVerdict waits until a revision has been judged, and approved if a rule does that.
 func (s *Service) awaitVerdict(ctx context.Context, id string, revision int) (lifecycle.State, *check.Verdict, error) {
 	waiting, stop := context.WithTimeout(ctx, verdictPatience)
 	defer stop()
@@ -355,7 +355,8 @@ func (s *Service) awaitVerdict(ctx context.Context, id string, revision int) (li
 		if err != nil {
 			return st, nil, err
 		}
-		if st.Revision > revision || st.Phase != lifecycle.Submitted {
+		byRule := st.Phase == lifecycle.Waiting && len(st.Subject.Requirements) == 0
+		if st.Revision > revision || st.Phase != lifecycle.Submitted && !byRule {
 			v, err := s.verdict(ctx, st.Verdict)
 			return st, v, err
 		}
@@ -372,8 +373,8 @@ func (s *Service) awaitVerdict(ctx context.Context, id string, revision int) (li
 
 // report says how it stands and what comes next.
 func (s *Service) report(w io.Writer, st lifecycle.State, v *check.Verdict) {
-	if t, ok := any(v).(interface{ WriteText(io.Writer) error }); ok && v != nil {
-		if err := t.WriteText(w); err != nil {
+	if v != nil {
+		if err := check.WriteText(w, v, false); err != nil {
 			return // the reader is gone; the change goes on without it
 		}
 	}

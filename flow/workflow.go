@@ -363,6 +363,9 @@ func registerWorkflows(r worker.WorkflowRegistry) {
 func (s *Service) newWorker() worker.Worker {
 	w := worker.New(s.engine.client, taskQueue, worker.Options{
 		WorkerStopTimeout: 10 * time.Second,
+		// Enough to keep the disk busy, few enough to leave the machine to those who wait for a page.
+		MaxConcurrentLocalActivityExecutionSize: 16,
+		MaxConcurrentActivityExecutionSize:      32,
 		// A run whose code has changed under it fails, and the next waking gives the change a new one from the log.
 		WorkflowPanicPolicy: worker.FailWorkflow,
 	})

@@ -53,6 +53,7 @@ type world struct {
 	names   *nameserver.Server
 	flow    *Service
 	logger  *slog.Logger
+	cluster *engine // a Temporal elsewhere, instead of the embedded one
 
 	mu    sync.Mutex
 	ahead time.Duration                                                    // of the real clock
@@ -161,8 +162,13 @@ func (w *world) start() {
 func (w *world) startFlow() {
 	w.t.Helper()
 	var err error
+	o := Options{}
+	if w.cluster != nil {
+		o.Temporal, o.TemporalTLS, o.Namespace = w.cluster.address, w.cluster.security.client(), "elsewhere"
+	}
 	w.flow, err = Start(context.Background(), Options{
-		DataDir: w.path("workflows"), Repo: w.repo, Log: w.log, Engine: check.NewEngine(), Signer: w.commits,
+		DataDir: w.path("workflows"), Temporal: o.Temporal, TemporalTLS: o.TemporalTLS, Namespace: o.Namespace,
+		Repo: w.repo, Log: w.log, Engine: check.NewEngine(), Signer: w.commits,
 		Provider: func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error) {
 			w.mu.Lock()
 			hold, wrap := w.hold, w.apply

@@ -146,6 +146,9 @@ func (f *folder) rule(e audit.Event) error {
 	}
 	f.ByRule = f.judged && !f.denied && len(f.Subject.Requirements) == 0 && f.Commit == "" &&
 		d.ChangeDigest == f.Subject.ChangeDigest && d.PolicyDigest == f.Subject.PolicyDigest
+	if f.ByRule {
+		f.failed, f.Problem = nil, ""
+	}
 	return nil
 }
 

@@ -3,14 +3,13 @@ package audit
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/transparency-dev/tessera"
+	"github.com/transparency-dev/tessera/storage/posix"
 )
 
 // concurrently runs b.N calls by a number of callers, and reports how they went.
@@ -57,22 +56,31 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// What Tessera takes alone, with the same settings, for entries of the same size.
+// What Tessera takes alone, at the batching that suits that number of callers best, for
+// entries of the same size.
 func BenchmarkTesseraAlone(b *testing.B) {
 	for _, callers := range benchCallers {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			l := &Log{o: options(b)}
-			path := filepath.Join(l.o.Dir, logDir)
-			if err := os.MkdirAll(path, 0o700); err != nil {
+			o := options(b)
+			driver, err := posix.New(b.Context(), posix.Config{Path: o.Dir})
+			if err != nil {
 				b.Fatal(err)
 			}
-			if err := l.openTessera(b.Context(), path); err != nil {
+			signer, err := newNoteSigner(o.Origin, o.Log)
+			if err != nil {
 				b.Fatal(err)
 			}
-			defer l.abandon()
-			entry := make([]byte, 900)
+			quietKlog(o.Logger)
+			ctx, stop := context.WithCancel(context.Background())
+			defer stop()
+			appender, _, _, err := tessera.NewAppender(ctx, driver, tessera.NewAppendOptions().
+				WithCheckpointSigner(signer).WithCheckpointInterval(CheckpointInterval).WithBatching(uint(callers), 100*time.Millisecond))
+			if err != nil {
+				b.Fatal(err)
+			}
+			entry := make([]byte, 880)
 			concurrently(b, callers, func(i int) error {
-				_, err := l.appender.Add(l.ctx, tessera.NewEntry(fmt.Append(entry[:880:880], i)))()
+				_, err := appender.Add(ctx, tessera.NewEntry(fmt.Append(entry[:880:880], i)))()
 				return err
 			})
 		})

@@ -49,6 +49,7 @@ type Index struct {
 	readers *sql.DB
 	writer  *sql.DB // one connection; owned by add, with its statements
 	insert  struct{ event, once, change *sql.Stmt }
+	find    struct{ once, event *sql.Stmt } // by readers
 
 	mu       sync.Mutex                 // held for the length of a map operation
 	watchers map[chan struct{}]struct{} // nil when the index is closed
@@ -110,6 +111,15 @@ func (x *Index) prepare(ctx context.Context) error {
 	} {
 		var err error
 		if *statement, err = x.writer.PrepareContext(ctx, text); err != nil {
+			return fmt.Errorf("index: %w", err)
+		}
+	}
+	for text, statement := range map[string]**sql.Stmt{
+		"SELECT e.idx, e.json FROM once o JOIN events e ON e.idx = o.idx WHERE o.key = ?": &x.find.once,
+		"SELECT idx, json FROM events WHERE event_id = ? LIMIT 1":                         &x.find.event,
+	} {
+		var err error
+		if *statement, err = x.readers.PrepareContext(ctx, text); err != nil {
 			return fmt.Errorf("index: %w", err)
 		}
 	}
@@ -322,16 +332,16 @@ func (x *Index) Events(ctx context.Context, q Query) ([]Receipt, error) {
 
 // Once returns the event that has that key, if there is one.
 func (x *Index) Once(ctx context.Context, once string) (Receipt, bool, error) {
-	return x.one(ctx, "SELECT e.idx, e.json FROM once o JOIN events e ON e.idx = o.idx WHERE o.key = ?", once)
+	return x.one(ctx, x.find.once, once)
 }
 
 // Event returns the event of that ID, if there is one.
 func (x *Index) Event(ctx context.Context, eventID string) (Receipt, bool, error) {
-	return x.one(ctx, "SELECT idx, json FROM events WHERE event_id = ? LIMIT 1", eventID)
+	return x.one(ctx, x.find.event, eventID)
 }
 
-func (x *Index) one(ctx context.Context, query string, arg any) (Receipt, bool, error) {
-	r, err := scanReceipt(x.readers.QueryRowContext(ctx, query, arg))
+func (x *Index) one(ctx context.Context, statement *sql.Stmt, arg any) (Receipt, bool, error) {
+	r, err := scanReceipt(statement.QueryRowContext(ctx, arg))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Receipt{}, false, nil
 	}

@@ -94,11 +94,8 @@ type recordBody struct {
 	Extra  string   `json:"extra"`
 }
 
-// Bounds of one request by files or records.
-const (
-	maxFiles   = 1000
-	maxRecords = 1000
-)
+// maxRecords bounds the records of one app; flow.MaxFiles bounds files.
+const maxRecords = 1000
 
 // files are what the request would write on top of main.
 func (a asked) files(by identity.Person) (map[string][]byte, error) {
@@ -107,8 +104,6 @@ func (a asked) files(by identity.Person) (map[string][]byte, error) {
 		return nil, &flow.Error{Code: flow.Invalid, Message: "Say what you ask for: an app, or files, and not both.", Help: `Send {"app": {…}} or {"files": {"path": "text"}}.`}
 	case a.App != nil:
 		return a.App.file(by)
-	case len(a.Files) > maxFiles:
-		return nil, &flow.Error{Code: flow.Invalid, Message: "That is more than " + strconv.Itoa(maxFiles) + " files.", Help: "Push a change of this size by Git."}
 	}
 	files := make(map[string][]byte, len(a.Files))
 	for path, text := range a.Files {
@@ -205,7 +200,7 @@ func (s *server) apiSubmit(w http.ResponseWriter, r *request) error {
 	}
 	st, verdict, err := s.Service.Submit(r.Context(), flow.Submission{
 		By: r.person, Via: via(r), Files: files, Title: body.Title, Ticket: body.Ticket,
-		NotBefore: body.NotBefore, Revises: body.Revises, RequestID: requestID(r.person, body.RequestID),
+		NotBefore: body.NotBefore, Revises: body.Revises, RequestID: body.RequestID,
 	}, io.Discard)
 	if err != nil {
 		return err

@@ -178,7 +178,7 @@ func (s *server) offer(p identity.Person, v *changeView) {
 	v.CanRevise = mine && st.BeforeMerge() && appOf(v.Verdict) != nil
 	v.CanCancel = mine && st.BeforeMerge()
 	v.CanSchedule = mine && st.BeforeMerge() && st.Phase != lifecycle.Denied
-	v.CanRetry = st.Phase == lifecycle.Failed && (mine || p.Admin || len(p.Groups) > 0)
+	v.CanRetry = st.Phase == lifecycle.Failed && (mine || p.Admin)
 	if !st.Subject.Open {
 		return
 	}

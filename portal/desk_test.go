@@ -147,7 +147,7 @@ func (d *desk) Submit(ctx context.Context, sub flow.Submission, _ io.Writer) (li
 	}
 	once := ""
 	if sub.RequestID != "" {
-		once = "submit:" + sub.RequestID
+		once = "submit:" + digest(sub.By.ID+" "+sub.RequestID)
 		if r, known, err := d.log.Index().Once(ctx, once); err != nil || known {
 			st, _, v, _ := d.change(ctx, r.Event.Change)
 			return st, v, err
@@ -312,7 +312,11 @@ func (d *desk) Retry(ctx context.Context, by identity.Person, id string) (lifecy
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	st, _, _, err := d.change(ctx, id)
-	if err == nil && st.Phase != lifecycle.Failed {
+	switch {
+	case err != nil:
+	case st.Requester != by.ID && !by.Admin:
+		err = &flow.Error{Code: flow.Forbidden, Message: "Only " + st.Requester + " and administrators may try it again.", Help: "Ask one of them."}
+	case st.Phase != lifecycle.Failed:
 		err = &flow.Error{Code: flow.Conflict, Message: "Nothing has failed here.", Help: "Look at its page for where it stands."}
 	}
 	return st, err

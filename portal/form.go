@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"slipway/check"
+	"slipway/flow"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -79,7 +80,7 @@ func readForm(v url.Values) requestForm {
 		Name: line("name"), Host: line("host"), Zone: line("zone"), Purpose: text("purpose"), Team: line("team"), Exposure: line("exposure"),
 		Expires: line("expires"), Targets: text("targets"), TTL: line("ttl"), Certificate: v.Get("certificate") != "",
 		ThirdParty: line("third_party"), Ticket: line("ticket"), NotBefore: line("not_before"),
-		RequestID: line("request_id"), Revises: line("revises"), Editing: line("editing"),
+		RequestID: cut(v.Get("request_id"), flow.MaxRequestID/4), Revises: line("revises"), Editing: line("editing"),
 	}
 	for _, d := range v["data"] {
 		if slices.Contains(dataClasses, d) && !slices.Contains(f.Data, d) {

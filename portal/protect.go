@@ -15,7 +15,7 @@ const (
 	maxForm      = 256 << 10
 	maxJSON      = 4 << 20
 	readTimeout  = 30 * time.Second
-	writeTimeout = 2 * time.Minute // more than the longest wait
+	writeTimeout = 3 * time.Minute // more than a submission or a wait may take
 )
 
 // contentPolicy lets a page load what this server serves and nothing else:

@@ -290,17 +290,9 @@ func (s *server) submitApp(ctx context.Context, by identity.Person, d *draft, ap
 	}
 	st, _, err := s.Service.Submit(ctx, flow.Submission{
 		By: by, Via: "portal", Files: map[string][]byte{app.Path: raw}, Title: title,
-		Ticket: d.form.Ticket, NotBefore: notBefore, Revises: d.form.Revises, RequestID: requestID(by, d.form.RequestID),
+		Ticket: d.form.Ticket, NotBefore: notBefore, Revises: d.form.Revises, RequestID: d.form.RequestID,
 	}, io.Discard)
 	return st, err
-}
-
-// requestID keeps one person's repeated request apart from another's with the same ID.
-func requestID(by identity.Person, id string) string {
-	if id == "" {
-		return ""
-	}
-	return by.ID + " " + cut(id, 128)
 }
 
 // nameTaken refuses a new app under the name of one that exists: sent as it

@@ -110,7 +110,7 @@ func standing(st lifecycle.State, deadline time.Time) (now, next string) {
 	case lifecycle.Expired:
 		return "Nobody decided in time, so the request expired.", "Nothing was changed. You can ask again."
 	case lifecycle.Failed:
-		return "The request is approved, but a step after that did not succeed.", "A person has to look at it. It can be tried again once the cause is gone."
+		return "A step did not succeed, so the request is stuck.", "A person has to look at it. It can be tried again once the cause is gone."
 	}
 	return "The state of this request is not known to this version.", ""
 }

@@ -113,6 +113,7 @@ func launch(t *testing.T, dir string, from int, fresh bool, marks []mark) (at in
 // TestKilledAtEachStep kills a real process with SIGKILL around each step and starts the next on the same
 // directory: each change ends live, and nothing has happened twice.
 func TestKilledAtEachStep(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}

@@ -8,6 +8,7 @@ import (
 )
 
 func TestEngineStartsAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for range 3 {
 		e, err := embed(context.Background(), dir, "slipway", testLogger(t))
@@ -22,6 +23,7 @@ func TestEngineStartsAgain(t *testing.T) {
 
 // TestCluster drives a change by a Temporal that is not the service's own.
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	cluster, err := embed(context.Background(), t.TempDir(), "elsewhere", testLogger(t))
 	if err != nil {
 		t.Fatal(err)

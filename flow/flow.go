@@ -21,6 +21,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/worker"
@@ -85,6 +86,7 @@ type Service struct {
 	worker worker.Worker
 	life   context.Context // ends with Stop: steps under way then give up, to be taken up by the next Start
 	end    context.CancelFunc
+	waking sync.WaitGroup // of the changes that wait, after the start
 
 	changes  locks      // by change ID: held while a step or a person reads the log, decides and appends
 	requests locks      // by request: held while one is submitted
@@ -138,6 +140,7 @@ func (s *Service) Stop(context.Context) error {
 	defer hurry.Stop()
 	s.worker.Stop()
 	s.end()
+	s.waking.Wait()
 	if err := s.engine.stop(); err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
 	}

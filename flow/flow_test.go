@@ -16,6 +16,7 @@ import (
 )
 
 func TestWays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 
@@ -230,6 +231,7 @@ func TestWays(t *testing.T) {
 }
 
 func TestClock(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 
@@ -269,6 +271,7 @@ func TestClock(t *testing.T) {
 }
 
 func TestMainMoves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 
@@ -316,6 +319,7 @@ func TestMainMoves(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	st := w.submit(green("apart", "192.0.2.40"))

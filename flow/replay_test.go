@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // TestReplay replays what workflows did, now and as recorded when their code was last changed: code that
 // decides otherwise on the same history would break the changes that are open during an upgrade.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	st := w.submit(yellow("replayed", "203.0.113.70"))
 	_, err := w.approve(ivy, st)

@@ -34,6 +34,7 @@ func (w *world) engineFile() string {
 }
 
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	waiting := w.submit(yellow("patient", "203.0.113.50"))
@@ -89,6 +90,7 @@ func TestRestart(t *testing.T) {
 // TestMergedButNotRecorded starts on a repository that has merged a change of which the log does not
 // know: the server was killed between the two.
 func TestMergedButNotRecorded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	st, _, err := w.flow.Submit(ctx, Submission{By: ana, Via: "cli", Files: green("between", "192.0.2.52"), NotBefore: w.now().Add(time.Hour)}, nil)
@@ -168,6 +170,7 @@ func listeners(t *testing.T) []string {
 }
 
 func TestPush(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	main, err := w.repo.Resolve(ctx, "refs/heads/main")
@@ -199,6 +202,7 @@ func TestPush(t *testing.T) {
 }
 
 func TestRacingVotes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	st := w.submit(yellow("race", "203.0.113.61"))
@@ -244,6 +248,7 @@ func (w *world) changeSettings(from, to string) {
 }
 
 func TestSettingsChangeUnderAnOpenChange(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	st := w.submit(red("shift", "203.0.113.62"))
@@ -268,6 +273,7 @@ func TestSettingsChangeUnderAnOpenChange(t *testing.T) {
 
 // TestDepartedApprover merges nothing on the vote of a person who has left the group since.
 func TestDepartedApprover(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	st, _, err := w.flow.Submit(ctx, Submission{By: ana, Via: "cli", Files: yellow("left", "203.0.113.63"), NotBefore: w.now().Add(time.Hour)}, nil)
@@ -291,6 +297,7 @@ func TestDepartedApprover(t *testing.T) {
 }
 
 func TestFailureIsToldAndGoneOnFrom(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	broken := errors.New("the provider does not answer")
@@ -317,6 +324,7 @@ func TestFailureIsToldAndGoneOnFrom(t *testing.T) {
 }
 
 func TestTicket(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	w.changeSettings("any_of: [infosec, platform-ops], count: 1, expires: 7d", "any_of: [infosec, platform-ops], count: 1, expires: 7d, ticket: required")

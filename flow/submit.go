@@ -377,6 +377,9 @@ func (s *Service) report(w io.Writer, st lifecycle.State, v *check.Verdict) {
 		if err := check.WriteText(w, v, false); err != nil {
 			return // the reader is gone; the change goes on without it
 		}
+		if v.Denied {
+			st.Problem = "Submit a better version of it, or cancel it." // the findings are above
+		}
 	}
 	fmt.Fprintf(w, "Change %s: %s\n", st.ID, Outlook(st))
 }

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -342,14 +343,15 @@ func mergesWorkflow(ctx workflow.Context, queue []string) error {
 // driftWorkflow compares the live zones with main from time to time.
 func driftWorkflow(ctx workflow.Context) error {
 	var a *acts
-	_ = workflow.ExecuteActivity(remote(ctx), a.ServeFirst).Get(ctx, nil) // comes again with the next run
 	for range maxPasses {
+		// A failed pass is told in the server's log, and the next one tries again.
+		_ = workflow.ExecuteActivity(remote(ctx), a.ServeFirst).Get(ctx, nil)
 		interval := 5 * time.Minute
 		_ = workflow.ExecuteLocalActivity(quick(ctx), a.DriftInterval).Get(ctx, &interval)
 		if err := workflow.Sleep(ctx, interval); err != nil {
 			return err
 		}
-		_ = workflow.ExecuteActivity(remote(ctx), a.Drift).Get(ctx, nil) // is told in the server's log; the next pass tries again
+		_ = workflow.ExecuteActivity(remote(ctx), a.Drift).Get(ctx, nil)
 	}
 	return workflow.NewContinueAsNewError(ctx, driftType)
 }
@@ -412,23 +414,33 @@ func (s *Service) wake(ctx context.Context, id string) {
 	}
 }
 
-// resume gives every open change a workflow. A change that waits for people or time keeps the one it
-// has, with its timers. One that was on its way gets a new one at once: the steps that the old process
-// had begun would otherwise be waited for until their timeouts.
+// resume gives every open change a workflow. One that was on its way gets a new one at once: the steps
+// that the old process had begun would otherwise be waited for until their timeouts. One that waits for
+// people or time keeps the workflow it has, with its timers, and is only told to look, since what
+// happened just before the end may not have reached it; there may be many of these, so nobody waits for it.
 func (s *Service) resume(ctx context.Context, open []lifecycle.State) error {
 	for _, kind := range []string{mergesType, driftType} {
 		if err := s.start(ctx, kind, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING); err != nil {
-			return err
+			return fmt.Errorf("workflow %s: %w", kind, err)
 		}
 	}
+	var waiting []string
 	for _, st := range open {
 		if st.Next(s.now()).Do == lifecycle.DoWait {
-			s.wake(ctx, st.ID) // what happened just before the end may not have reached it
+			waiting = append(waiting, st.ID)
 			continue
 		}
 		if err := s.startChange(ctx, st.ID, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING); err != nil {
-			return err
+			return fmt.Errorf("workflow of change %s: %w", st.ID, err)
 		}
 	}
+	s.waking.Go(func() {
+		for _, id := range waiting {
+			if s.life.Err() != nil {
+				return
+			}
+			s.wake(s.life, id)
+		}
+	})
 	return nil
 }

@@ -96,7 +96,13 @@ func (s *Service) applyZone(ctx context.Context, st lifecycle.State, z zone.Name
 	if err != nil {
 		return err
 	}
-	p, err := s.o.Provider(ctx, want.tree, z)
+	named := want.tree
+	if home, err := committed.home(ctx, z); err != nil {
+		return err
+	} else if home == committed.base {
+		named = home // the change takes the zone away
+	}
+	p, err := s.o.Provider(ctx, named, z)
 	if err != nil {
 		return err
 	}

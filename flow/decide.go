@@ -25,6 +25,9 @@ func over(st lifecycle.State) *Error {
 // groups from the settings on main, under the change's lock, so that two votes at once are counted
 // one after the other and a vote is never counted on content that its caster did not name.
 func (s *Service) Vote(ctx context.Context, by identity.Person, id string, d approval.Decision, reason, changeDigest, policyDigest, via string) (lifecycle.State, error) {
+	if by.ID == "" {
+		return lifecycle.State{}, fault(Forbidden, "Sign in first.", "Nobody is signed in.")
+	}
 	unlock, err := s.changes.take(ctx, id)
 	if err != nil {
 		return lifecycle.State{}, explain("take the vote", err)
@@ -67,7 +70,7 @@ func (s *Service) Vote(ctx context.Context, by identity.Person, id string, d app
 func (s *Service) refuseVote(ctx context.Context, st lifecycle.State, by identity.Person, v approval.Vote, refusal *approval.Refusal) error {
 	_, err := s.record(ctx, st, audit.Event{
 		Actor: actor(by.ID, by.Role), Action: audit.RefuseVote, Timestamp: v.At,
-		Once: fmt.Sprintf("%s/refuse/%s/%s/%s/%s", st.ID, by.ID, refusal.Code, v.Decision[:min(len(v.Decision), 20)], st.Subject.ChangeDigest),
+		Once: fmt.Sprintf("%s/refuse/%s/%s/%s/%s", st.ID, by.ID, refusal.Code, short(string(v.Decision), 20), st.Subject.ChangeDigest),
 	}, lifecycle.RefusalDetails{Code: refusal.Code, Text: refusal.Text, Decision: short(string(v.Decision), 20), Via: v.Via})
 	if err != nil {
 		s.o.Logger.Warn("a refused vote could not be recorded", "change", st.ID, "error", err)

@@ -88,12 +88,13 @@ func (s *Service) tryMerge(ctx context.Context, st lifecycle.State, events []aud
 		return false, errors.Join(err, s.void(ctx, st, gone,
 			"The approver is not a member of the group any more for which the approval was given.", gone[0].EventID))
 	}
-	p, err := s.prepare(ctx, main.Commit(), st.Head)
+	// Made again rather than remembered: nothing points at the tree until now, and git may have tidied it away.
+	tree, err := s.o.Repo.MergeTree(ctx, main.Commit(), st.Head)
 	if err != nil {
 		return false, err
 	}
 	commit, err := s.o.Repo.Merge(ctx, repo.Merge{
-		ChangeID: st.ID, Expect: main.Commit(), Tree: p.tree, Head: st.Head,
+		ChangeID: st.ID, Expect: main.Commit(), Tree: tree, Head: st.Head,
 		Author: repo.Person{Name: st.Requester, Email: st.Requester}, When: s.now(),
 		Message: message(st), Trailers: trailers(st, events),
 	}, s.o.Signer)

@@ -12,13 +12,13 @@ import (
 	"slipway/check"
 	"slipway/lifecycle"
 	"slipway/repo"
+	"slipway/zone"
 )
 
 // proposal is what a merge of head into a base would do.
 type proposal struct {
 	base   *repo.Tree
 	merged *repo.Tree // the merge's result: what the change is judged by, and what is committed
-	tree   string
 	change *change.Change
 }
 
@@ -64,7 +64,7 @@ func (s *Service) prepare(ctx context.Context, base, head string) (*proposal, er
 	if err != nil {
 		return nil, err
 	}
-	p := &proposal{tree: tree}
+	p := new(proposal)
 	if p.base, err = s.o.Repo.Tree(ctx, base); err != nil {
 		return nil, err
 	}
@@ -97,6 +97,25 @@ func (s *Service) committed(ctx context.Context, st lifecycle.State) (*proposal,
 	}
 	s.prepared.put(key, p)
 	return p, nil
+}
+
+// home is the tree whose settings name a zone's provider: the merged one, or for a zone that the change takes
+// away the one before. nil: neither does.
+func (p *proposal) home(ctx context.Context, z zone.Name) (*repo.Tree, error) {
+	for _, t := range []*repo.Tree{p.merged, p.base} {
+		settings, err := t.Settings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		at, served := settings.Zones[z]
+		if _, known := settings.Providers[at.Provider]; served && known {
+			return t, nil
+		}
+		if served {
+			return nil, nil // still there, with no provider
+		}
+	}
+	return nil, nil
 }
 
 // judge runs the checks. Who asks is looked up in the settings in force, not taken from the request.

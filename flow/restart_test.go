@@ -96,10 +96,10 @@ func TestMergedButNotRecorded(t *testing.T) {
 	st, _, err := w.flow.Submit(ctx, Submission{By: ana, Via: "cli", Files: green("between", "192.0.2.52"), NotBefore: w.now().Add(time.Hour)}, nil)
 	w.must(err)
 	st = w.reaches(st.ID, lifecycle.Scheduled)
-	p, err := w.flow.prepare(ctx, st.Base, st.Head)
-	w.must(err)
 	w.must(w.flow.Stop(ctx))
-	commit, err := w.repo.Merge(ctx, repo.Merge{ChangeID: st.ID, Expect: st.Base, Tree: p.tree, Head: st.Head,
+	tree, err := w.repo.MergeTree(ctx, st.Base, st.Head)
+	w.must(err)
+	commit, err := w.repo.Merge(ctx, repo.Merge{ChangeID: st.ID, Expect: st.Base, Tree: tree, Head: st.Head,
 		Author: repo.Person{Name: ana.ID, Email: ana.ID}, Message: "as killed", When: w.now()}, w.commits)
 	w.must(err)
 	w.startFlow()
@@ -335,4 +335,50 @@ func TestTicket(t *testing.T) {
 	st, _, err := w.flow.Submit(ctx, Submission{By: ana, Via: "api", Files: yellow("reasoned", "203.0.113.65"), Ticket: "CHG-1", Revises: st.ID}, nil)
 	w.must(err)
 	w.expect(st, lifecycle.Waiting, check.Yellow)
+}
+
+// TestZonesComeAndGo adds a zone with its first records, and takes one away.
+func TestZonesComeAndGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := context.Background()
+	settings := func() string {
+		main, err := w.repo.Tree(ctx, "refs/heads/main")
+		w.must(err)
+		raw, err := main.ReadFile(ctx, "slipway.yaml")
+		w.must(err)
+		return string(raw)
+	}
+	const first = "  apps.finmicro.example: "
+	const line = "  more.finmicro.example: {visibility: internal, owner: finmicro.example, provider: local}\n"
+	const file = "zones/more.finmicro.example.yaml"
+	through := func(files map[string][]byte) lifecycle.State {
+		st := w.submit(files)
+		w.expect(st, lifecycle.Waiting, check.Red)
+		for _, p := range []identity.Person{lena, sam, pia} {
+			_, err := w.approve(p, st)
+			w.must(err)
+		}
+		return w.reaches(st.ID, lifecycle.Live)
+	}
+	st := through(map[string][]byte{
+		"slipway.yaml": []byte(strings.Replace(settings(), first, line+first, 1)),
+		file:           []byte("www:\n  type: A\n  ttl: 300\n  value: 192.0.2.90\n"),
+	})
+	w.liveOnce(st.ID)
+	w.resolves("www.more.finmicro.example", "192.0.2.90")
+	st = through(map[string][]byte{
+		"slipway.yaml": []byte(strings.Replace(settings(), line, "", 1)),
+		file:           nil,
+	})
+	w.liveOnce(st.ID)
+
+	// A zone that nobody is set to serve is not merged into a standstill.
+	nowhere := w.submit(map[string][]byte{
+		"slipway.yaml": []byte(strings.Replace(settings(), first, strings.Replace(line, "provider: local", "provider: \"\"", 1)+first, 1)),
+		file:           []byte("www:\n  type: A\n  ttl: 300\n  value: 192.0.2.90\n"),
+	})
+	if nowhere.Phase != lifecycle.Denied || !strings.Contains(nowhere.Problem, "provider") {
+		t.Errorf("%s: %s", nowhere.Phase, nowhere.Problem)
+	}
 }

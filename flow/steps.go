@@ -200,6 +200,10 @@ func (s *Service) look(ctx context.Context, st lifecycle.State, main string) (li
 	if refs, err = s.artifacts(ctx, p); err != nil {
 		return d, nil, nil, err
 	}
+	homeless, err := homeless(ctx, p)
+	if err != nil {
+		return d, nil, nil, err
+	}
 	d.PolicyDigest, d.Tier, d.Score, d.Denied = v.PolicyDigest, string(v.Tier), v.Score, v.Denied
 	d.Requirements = v.Approvals
 	switch {
@@ -208,10 +212,27 @@ func (s *Service) look(ctx context.Context, st lifecycle.State, main string) (li
 		d.Authors = nil
 	case v.Denied:
 		d.Problem = denials(v)
+	case len(homeless) > 0:
+		d.Denied, d.Problem = true, fmt.Sprintf("No provider is set in slipway.yaml for %s, so nothing could bring this change to the name servers. Set one first: zones, then %s, then provider.",
+			strings.Join(homeless[:min(len(homeless), 5)], ", "), homeless[0])
 	case st.Ticket == "" && slices.ContainsFunc(d.Requirements, func(r approval.Requirement) bool { return r.Ticket }):
 		d.Denied, d.Problem = true, "This change needs the reference of a ticket, so that its reason can be found later. Submit it again with the ticket's number."
 	}
 	return d, v, refs, nil
+}
+
+// homeless lists the edited zones that no provider serves, before or after the change.
+func homeless(ctx context.Context, p *proposal) (zones []string, err error) {
+	for _, z := range p.change.Zones() {
+		t, err := p.home(ctx, z)
+		if err != nil {
+			return nil, err
+		}
+		if t == nil {
+			zones = append(zones, string(z))
+		}
+	}
+	return zones, nil
 }
 
 // maxAuthors bounds the people that an event can name.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/transparency-dev/tessera"
 )
@@ -81,8 +82,11 @@ func (l *Log) Append(ctx context.Context, e Event) (Receipt, error) {
 	if e.Once == "" {
 		return l.submit(ctx, e, p)
 	}
-	if holder := l.claims.take(e.Once, p); holder != nil {
-		return holder.wait(ctx)
+	for holder := l.claims.take(e.Once, p); holder != nil; holder = l.claims.take(e.Once, p) {
+		// Another caller's failure, or its impatience, is not this one's.
+		if r, err := holder.wait(ctx); err == nil || ctx.Err() != nil {
+			return r, err
+		}
 	}
 	// Only after the claim: an event with this key that was on its way is in the index
 	// before its claim is released.
@@ -132,7 +136,7 @@ func (l *Log) enqueue(ctx context.Context, p *pending) error {
 	}
 	e.normalise()
 	var err error
-	if e.EventID, err = newEventID(now, l.o.Random); err != nil {
+	if e.EventID, err = newEventID(l.recording(now), l.o.Random); err != nil {
 		return fmt.Errorf("event %s: %w", e.Action, err)
 	}
 	e.KeyID = l.o.Events.ID()
@@ -149,6 +153,22 @@ func (l *Log) enqueue(ctx context.Context, p *pending) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// recording is the time that an event's ID gets: now, but never before that of an
+// earlier event, as RFC 9562 section 6.2 has it for a clock that was put back. So an ID
+// that does run backwards was not made here.
+func (l *Log) recording(now time.Time) time.Time {
+	ms := now.UnixMilli()
+	for {
+		latest := l.latest.Load()
+		if ms <= latest {
+			return time.UnixMilli(latest)
+		}
+		if l.latest.CompareAndSwap(latest, ms) {
+			return time.UnixMilli(ms)
+		}
 	}
 }
 

@@ -92,6 +92,7 @@ type Log struct {
 	closed bool         // under gate
 
 	claims claims
+	latest atomic.Int64 // when the newest event was recorded, in Unix milliseconds
 
 	indexing sync.Mutex  // held while the index is brought up to the log
 	indexed  uint64      // events in the index, under indexing
@@ -154,6 +155,15 @@ func (l *Log) open(ctx context.Context) (err error) {
 	}
 	if err := l.openIndex(ctx, path); err != nil {
 		return err
+	}
+	newest, err := l.index.Events(ctx, Query{Newest: true, Limit: 1})
+	if err != nil {
+		return err
+	}
+	for _, r := range newest {
+		if _, recorded, err := parseEventID(r.Event.EventID); err == nil {
+			l.latest.Store(recorded.UnixMilli())
+		}
 	}
 	return l.awaitCheckpoint(ctx, path)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -244,6 +245,52 @@ func TestRefusedEvents(t *testing.T) {
 	l.Append(t.Context(), e)
 	e.Details = nil
 	add(t, l, e)
+}
+
+// A caller that gives up, or whose event is refused, does not decide for the others.
+func TestOnceAfterAnotherFailed(t *testing.T) {
+	l := openLog(t, options(t))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			e := submitted("c1")
+			e.Once = "k"
+			ctx := t.Context()
+			switch i % 3 {
+			case 0:
+				ctx = gone
+			case 1:
+				e.Details = json.RawMessage(`{"a"}`)
+			}
+			if _, err := l.Append(ctx, e); err != nil && i%3 == 2 {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A clock that was put back does not make the log look forged.
+func TestClockPutBack(t *testing.T) {
+	o := options(t)
+	var clock atomic.Int64
+	clock.Store(time.Now().UnixMilli())
+	o.Now = func() time.Time { return time.UnixMilli(clock.Load()) }
+	l := openLog(t, o)
+	clock.Add(-3600_000)
+	e := submitted("c1")
+	e.ArtifactRefs = nil
+	r := add(t, l, e)
+	if !r.Event.Timestamp.Equal(o.Now()) {
+		t.Errorf("happened at %s by the clock, recorded as %s", o.Now(), r.Event.Timestamp)
+	}
+	closeLog(t, l)
+	l = openLog(t, o)
+	add(t, l, e)
+	closeLog(t, l)
+	wantSound(t, o.Dir, l.PublicKeys())
 }
 
 func TestOneWriter(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -53,6 +54,7 @@ type Report struct {
 	Events      uint64    `json:"events"`      // events that were verified
 	Documents   uint64    `json:"documents"`
 	Leftovers   []string  `json:"leftovers,omitempty"` // files of an interrupted write, no part of the log; the next start removes them
+	Stopped     string    `json:"stopped,omitempty"`   // why the rest was not looked at
 	Problems    []Problem `json:"problems"`
 }
 
@@ -81,13 +83,17 @@ func Verify(ctx context.Context, dir string, keys Keys, progress func(done, tota
 		}
 		v.events[id] = ed
 	}
+	if _, err := os.Stat(v.log); err != nil {
+		return nil, fmt.Errorf("there is no audit log in %s: %w", dir, err)
+	}
 	logKey, err := note.NewVerifier(keys.Log)
 	if err != nil {
 		return nil, fmt.Errorf("keys: the log's key: %w", err)
 	}
 	err = v.all(ctx, keys.Origin, logKey)
-	if errors.Is(err, errEnough) {
-		err = nil
+	var stop stopped
+	if errors.As(err, &stop) {
+		v.report.Stopped, err = string(stop), nil
 	}
 	return v.report, err
 }
@@ -100,8 +106,16 @@ type verifier struct {
 	report   *Report
 }
 
-// errEnough ends a run whose report is full.
-var errEnough = errors.New("too many problems")
+// stopped ends a run early, and says why.
+type stopped string
+
+func (s stopped) Error() string { return string(s) }
+
+const (
+	stoppedFull      stopped = "There are too many problems to list."
+	stoppedNoSize    stopped = "Neither the checkpoint nor the writer's note of the tree says how long the log is."
+	stoppedNoEntries stopped = "A bundle and the hashes for it are both unreadable, so what follows cannot be placed."
+)
 
 func (v *verifier) problem(check Check, file string, index *uint64, what string, args ...any) {
 	if len(v.report.Problems) < maxProblems {
@@ -111,7 +125,7 @@ func (v *verifier) problem(check Check, file string, index *uint64, what string,
 
 func (v *verifier) enough(ctx context.Context) error {
 	if len(v.report.Problems) >= maxProblems {
-		return errEnough
+		return stoppedFull
 	}
 	return ctx.Err()
 }
@@ -188,7 +202,7 @@ func (v *verifier) targets(cp *log.Checkpoint, state *treeState) (targets, error
 	}
 	if state == nil {
 		if cp == nil {
-			return t, errEnough // nothing says how long the log is
+			return t, stoppedNoSize
 		}
 		return t, nil
 	}
@@ -201,7 +215,7 @@ func (v *verifier) targets(cp *log.Checkpoint, state *treeState) (targets, error
 		if _, err := readBundle(v.log, (state.Size-1)/width, state.Size); errors.Is(err, fs.ErrNotExist) {
 			v.inLog(CheckTreeState, treeStateFile, nil, "The writer's note of the tree has %d events, but the last of them are not there.", state.Size)
 			if cp == nil {
-				return t, errEnough
+				return t, stoppedNoSize
 			}
 			return t, nil
 		}

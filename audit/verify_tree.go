@@ -48,7 +48,7 @@ func (t *tree) take(b *bundle) error {
 	fromEntries, fromTiles := b.computed, b.stored
 	switch {
 	case fromEntries == nil && fromTiles == nil:
-		return errEnough // reported; without either nothing after it can be placed
+		return stoppedNoEntries
 	case fromEntries == nil:
 		fromEntries = fromTiles // the entries were reported: see whether the rest is sound
 	case fromTiles == nil:

@@ -223,3 +223,20 @@ func FuzzAPISubmit(f *testing.F) {
 		}
 	})
 }
+
+func FuzzEventQuery(f *testing.F) {
+	b := newBench(f)
+	token := b.token(ana)
+	f.Add("change=x&app=y&from=2027-01-31&to=2027-01-31T09:00:00Z&after=3&limit=10")
+	f.Add("after=-1&limit=99999999999999999999&from=%00")
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest("GET", "/api/v1/events", nil)
+		r.URL.RawQuery = query
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		b.handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK && w.Code != http.StatusBadRequest || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%q: %d: %s", query, w.Code, w.Body)
+		}
+	})
+}

@@ -325,11 +325,29 @@ func formOf(app *repo.App, settings *repo.Settings) requestForm {
 	return f
 }
 
+// ruleFields are rules whose name says more about the field than the line does:
+// what is missing has no line, and a TTL stands in the line of its record.
+var ruleFields = []struct{ word, field string }{
+	{"ttl", "ttl"}, {"purpose", "purpose"}, {"exposure", "exposure"}, {"hostname", "host"}, {"team", "team"}, {"app-data", "data"},
+	{"expire", "expires"}, {"expiry", "expires"}, {"certificate", "certificate"}, {"third-party", "third_party"}, {"ticket", "ticket"},
+}
+
+// lineFields are the manifest's keys that the form shows, by the field that holds them.
+var lineFields = map[string]string{
+	"purpose": "purpose", "team": "team", "exposure": "exposure", "data": "data", "expires": "expires", "hostname": "host",
+	"certificate": "certificate", "upstream": "targets", "records": "targets", "third_party": "third_party",
+}
+
 // fieldOf says at which control a finding about the manifest is shown; "" for none.
 // lines are those of the manifest's top-level keys.
 func fieldOf(f check.Finding, path string, lines map[string]int) string {
 	if f.Path != path {
 		return ""
+	}
+	for _, r := range ruleFields {
+		if strings.Contains(f.Rule, r.word) {
+			return r.field
+		}
 	}
 	key, at := "", 0
 	for k, line := range lines {
@@ -337,21 +355,5 @@ func fieldOf(f check.Finding, path string, lines map[string]int) string {
 			key, at = k, line
 		}
 	}
-	if key == "" {
-		// A finding of something that is missing has no line; its rule says what.
-		for _, k := range []string{"purpose", "exposure", "hostname", "team", "data", "expires", "records", "certificate"} {
-			if strings.Contains(f.Rule, k) {
-				key = k
-			}
-		}
-	}
-	switch key {
-	case "hostname":
-		return "host"
-	case "records", "upstream":
-		return "targets"
-	case "purpose", "team", "exposure", "data", "expires", "certificate", "third_party":
-		return key
-	}
-	return ""
+	return lineFields[key]
 }

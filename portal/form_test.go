@@ -130,7 +130,7 @@ func TestFieldOf(t *testing.T) {
 		want string
 	}{
 		{"apps/a.yaml", 3, "", "purpose"}, {"apps/a.yaml", 4, "", "purpose"}, {"apps/a.yaml", 5, "", "host"}, {"apps/a.yaml", 12, "", "targets"}, {"apps/a.yaml", 1, "", ""},
-		{"apps/a.yaml", 0, "missing-team", "team"}, {"apps/a.yaml", 0, "other", ""}, {"apps/b.yaml", 3, "", ""}, {"zones/x.yaml", 3, "", ""},
+		{"apps/a.yaml", 0, "app-purpose-missing", "purpose"}, {"apps/a.yaml", 1, "app-expiry-missing", "expires"}, {"apps/a.yaml", 9, "ttl-out-of-bounds", "ttl"}, {"apps/a.yaml", 9, "malformed-value", "targets"}, {"apps/a.yaml", 0, "other", ""}, {"apps/b.yaml", 3, "", ""}, {"zones/x.yaml", 3, "", ""},
 	} {
 		got := fieldOf(check.Finding{Path: c.path, Line: c.line, Rule: c.rule}, "apps/a.yaml", lines)
 		if got != c.want {

@@ -341,6 +341,8 @@ func (b *bench) shots() []shot {
 		get("inbox", ivy, "/inbox", 200, "Why it needs you"),
 		get("inbox-empty", bob, "/inbox", 200, "Nothing waits"),
 		get("apps", ana, "/apps", 200, "expense-tracker"),
+		get("apps-found", bob, "/apps?search=TRACKS+ana", 200, "expenses.apps.finmicro.example"),
+		get("apps-none-found", bob, "/apps?search=zebra", 200, "No app fits “zebra”"),
 		get("app", ana, "/apps/expense-tracker", 200, "does not issue certificates"),
 		get("app-third-party", tess, "/apps/stuck", 200, "Ask for a change"),
 		get("app-unknown", ana, "/apps/none", 404, "There is no app"),

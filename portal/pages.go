@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"slipway/audit"
@@ -81,12 +82,29 @@ func (s *server) visibleApps(r *request) ([]*repo.App, error) {
 	return slices.DeleteFunc(slices.Clone(apps), func(a *repo.App) bool { return !maySeeApp(r.person, a) }), nil
 }
 
+type appsView struct {
+	Search string
+	Apps   []*repo.App
+	More   int // that are not listed
+}
+
+// appsList is how many apps one page lists; whoever has more searches.
+const appsList = 500
+
 func (s *server) appsPage(w http.ResponseWriter, r *request) error {
 	apps, err := s.visibleApps(r)
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, "apps", "Apps", apps)
+	v := appsView{Search: cut(strings.TrimSpace(r.URL.Query().Get("search")), maxLine)}
+	for _, word := range strings.Fields(strings.ToLower(v.Search)) {
+		apps = slices.DeleteFunc(apps, func(a *repo.App) bool {
+			return !strings.Contains(strings.ToLower(strings.Join([]string{a.Name, a.Hostname.Unicode(), a.Purpose, a.Owner, a.Team}, "\n")), word)
+		})
+	}
+	v.Apps = apps[:min(len(apps), appsList)]
+	v.More = len(apps) - len(v.Apps)
+	return s.show(w, r, http.StatusOK, "apps", "Apps", v)
 }
 
 type appView struct {

@@ -43,7 +43,8 @@ func (s *server) protect(next http.Handler) http.Handler {
 				if p == http.ErrAbortHandler {
 					panic(p)
 				}
-				s.Logger.Error("panic", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				// The pattern, not the path: a path can hold a sign-in link's secret.
+				s.Logger.Error("panic", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				s.fail(w, &request{Request: r}, rt, fmt.Errorf("panic while serving %s", r.Method))
 			}
 		}()

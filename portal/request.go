@@ -59,6 +59,7 @@ func (v formView) Advanced() bool {
 			return true
 		}
 	}
+	// A finding about the cache time needs one to have been typed.
 	return v.Form.TTL+v.Form.Ticket+v.Form.NotBefore != ""
 }
 

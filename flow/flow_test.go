@@ -3,6 +3,7 @@ package flow
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -57,9 +58,13 @@ func TestWays(t *testing.T) {
 		}
 		_, err = w.approve(ivy, st)
 		w.must(err)
-		w.reaches(st.ID, lifecycle.Live)
+		st = w.reaches(st.ID, lifecycle.Live)
 		w.liveOnce(st.ID)
 		w.resolves("feedback.finmicro-apps.example", "203.0.113.7")
+		w.commitTells(st, "Change-Id: "+st.ID, "Requested-by: "+ana.ID, "Approved-by: "+ivy.ID, "Tier: yellow",
+			"Change-Digest: "+st.Subject.ChangeDigest, "Policy-Digest: "+st.Subject.PolicyDigest,
+			"Event-Id: "+st.Events[0], "Event-Id: "+st.Votes[0].EventID)
+		w.eventsTell(st, ivy.ID)
 		if n := w.count(st.ID); n[audit.RefuseVote] != 4 {
 			t.Errorf("%d refused votes on record, want 4", n[audit.RefuseVote])
 		}
@@ -305,17 +310,27 @@ func TestMainMoves(t *testing.T) {
 		}
 	})
 
-	t.Run("two changes to one zone at once", func(t *testing.T) {
-		a := w.submit(green("first", "192.0.2.31"))
-		b := w.submit(green("second", "192.0.2.32"))
-		for _, st := range []lifecycle.State{a, b} {
-			w.reaches(st.ID, lifecycle.Live)
-			w.liveOnce(st.ID)
+	t.Run("many changes to one zone at once", func(t *testing.T) {
+		const many = 8
+		ids := make(chan string, many)
+		for i := range many {
+			go func() {
+				st, _, err := w.flow.Submit(ctx, Submission{By: ana, Via: "api", Files: green(fmt.Sprint("crowd-", i), fmt.Sprint("192.0.2.", 30+i))}, nil)
+				if err != nil {
+					t.Error(err)
+				}
+				ids <- st.ID
+			}()
 		}
-		w.resolves("first.apps.finmicro.example", "192.0.2.31")
-		w.resolves("second.apps.finmicro.example", "192.0.2.32")
+		for range many {
+			id := <-ids
+			w.reaches(id, lifecycle.Live)
+			w.liveOnce(id)
+		}
+		for i := range many {
+			w.resolves(fmt.Sprintf("crowd-%d.apps.finmicro.example", i), fmt.Sprint("192.0.2.", 30+i))
+		}
 	})
-	_ = ctx
 }
 
 func TestDrift(t *testing.T) {

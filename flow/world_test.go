@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,7 +60,6 @@ type world struct {
 	mu    sync.Mutex
 	ahead time.Duration                                                    // of the real clock
 	hold  func(ctx context.Context, z zone.Name) error                     // before a provider is handed out
-	apply func(p provider.Provider, z zone.Name) provider.Provider         // wraps providers
 	check func(ctx context.Context, sets []zone.RRSet, g []zone.Key) error // before verifying
 }
 
@@ -171,15 +172,12 @@ func (w *world) startFlow() {
 		Repo: w.repo, Log: w.log, Engine: check.NewEngine(), Signer: w.commits,
 		Provider: func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error) {
 			w.mu.Lock()
-			hold, wrap := w.hold, w.apply
+			hold := w.hold
 			w.mu.Unlock()
 			if hold != nil {
 				if err := hold(ctx, z); err != nil {
 					return nil, err
 				}
-			}
-			if wrap != nil {
-				return wrap(w.files, z), nil
 			}
 			return w.files, nil
 		},
@@ -324,6 +322,39 @@ func (w *world) count(id string) map[audit.Action]int {
 		n[r.Event.Action]++
 	}
 	return n
+}
+
+// commitTells checks what the merge commit says.
+func (w *world) commitTells(st lifecycle.State, lines ...string) {
+	w.t.Helper()
+	said, err := exec.Command("git", "-C", w.repo.Dir(), "log", "-1", "--format=%an <%ae>%n%cn%n%B", st.Commit).Output()
+	w.must(err)
+	for _, line := range append(lines, st.Title, "Slipway") {
+		if !slices.Contains(strings.Split(string(said), "\n"), line) {
+			w.t.Errorf("the commit does not say %q:\n%s", line, said)
+		}
+	}
+}
+
+// eventsTell checks that what happened after the approvals names the people, the commit and the documents.
+func (w *world) eventsTell(st lifecycle.State, chain ...string) {
+	w.t.Helper()
+	_, events, _, err := w.flow.Change(context.Background(), st.ID)
+	w.must(err)
+	for _, r := range events {
+		e := r.Event
+		switch e.Action {
+		case audit.MergeChange, audit.CreateDNSRecord, audit.ApplyZone, audit.GoLive:
+			if !slices.Equal(e.ApprovalChain, chain) || e.GitCommit != st.Commit {
+				w.t.Errorf("%s: approved by %v at %s, want %v at %s", e.Action, e.ApprovalChain, e.GitCommit, chain, st.Commit)
+			}
+		}
+		for name, digest := range e.ArtifactRefs {
+			if _, err := w.log.Documents().Get(context.Background(), digest); err != nil {
+				w.t.Errorf("%s: %s: %v", e.Action, name, err)
+			}
+		}
+	}
 }
 
 // liveOnce checks that a change ended live, and that nothing happened twice on its way.

@@ -42,15 +42,9 @@ func parseEntry(raw []byte) (entry, error) {
 	if err := json.Unmarshal(raw, &e.event); err != nil {
 		return entry{}, fmt.Errorf("not an event: %w", err)
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil {
-		return entry{}, err
-	}
-	signature, ok := members["signature"]
-	if !ok {
-		return entry{}, errors.New("no signature")
-	}
-	member, ok := findMember(raw, "signature", signature)
+	// As it is spelt: a signature is of characters that need no escapes, and one that is
+	// not is none.
+	member, ok := findMember(raw, "signature", []byte(`"`+e.event.Signature+`"`))
 	if !ok {
 		return entry{}, errors.New("no signature among the members")
 	}

@@ -14,6 +14,7 @@ func FuzzParseEntry(f *testing.F) {
 	o := options(f)
 	l := openLog(f, o)
 	add(f, l, submitted("c1"))
+	closeLog(f, l) // its background work would count as coverage
 	for e, err := range entries(f.Context(), filepath.Join(o.Dir, logDir), 0, 2) {
 		if err != nil {
 			f.Fatal(err)

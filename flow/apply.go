@@ -267,7 +267,7 @@ func (s *Service) drifted(ctx context.Context, main *repo.Tree, z zone.Name, p p
 		return err
 	}
 	return &stuckError{fmt.Sprintf("The zone %s was changed by hand, outside of Slipway, and applying this change would undo that. "+
-		"Undo the edit by hand and Slipway goes on by itself; or, if nobody needs the edit, press “try again” (slipway retry): "+
+		"Undo the edit by hand and Slipway goes on by itself; or, if nobody needs the edit, press “try again” (slipway request retry): "+
 		"the zone is then made what the repository says.", z)}
 }
 
@@ -291,7 +291,7 @@ func (s *Service) damaged(ctx context.Context, st lifecycle.State, z zone.Name, 
 		return err
 	}
 	return &stuckError{fmt.Sprintf("What is live of the zone %s cannot be read: %s. Repair it by hand and Slipway goes on by itself; or press “try again” "+
-		"(slipway retry): the zone is then made what the repository says.", z, short(cause.Error(), 500))}
+		"(slipway request retry): the zone is then made what the repository says.", z, short(cause.Error(), 500))}
 }
 
 // snapshot keeps a zone's content as a document. Of a large zone it holds what the change touches, so

@@ -192,15 +192,15 @@ func (s *Service) look(ctx context.Context, st lifecycle.State, main string) (li
 	if err != nil {
 		return d, nil, nil, err
 	}
-	for _, p := range people {
-		if !slices.Contains(d.Authors, p.Email) {
-			d.Authors = append(d.Authors, p.Email)
+	for _, who := range people {
+		if !slices.Contains(d.Authors, who.Email) {
+			d.Authors = append(d.Authors, who.Email)
 		}
 	}
 	if refs, err = s.artifacts(ctx, p); err != nil {
 		return d, nil, nil, err
 	}
-	homeless, err := homeless(ctx, p)
+	unserved, err := homeless(ctx, p)
 	if err != nil {
 		return d, nil, nil, err
 	}
@@ -212,9 +212,9 @@ func (s *Service) look(ctx context.Context, st lifecycle.State, main string) (li
 		d.Authors = nil
 	case v.Denied:
 		d.Problem = denials(v)
-	case len(homeless) > 0:
+	case len(unserved) > 0:
 		d.Denied, d.Problem = true, fmt.Sprintf("No provider is set in slipway.yaml for %s, so nothing could bring this change to the name servers. Set one first: zones, then %s, then provider.",
-			strings.Join(homeless[:min(len(homeless), 5)], ", "), homeless[0])
+			strings.Join(unserved[:min(len(unserved), 5)], ", "), unserved[0])
 	case st.Ticket == "" && slices.ContainsFunc(d.Requirements, func(r approval.Requirement) bool { return r.Ticket }):
 		d.Denied, d.Problem = true, "This change needs the reference of a ticket, so that its reason can be found later. Submit it again with the ticket's number."
 	}

@@ -108,3 +108,26 @@ func (s *server) visible(ctx context.Context, p identity.Person, id string) erro
 	}
 	return nil
 }
+
+// mayAsk keeps a third party from learning, by asking for it, what it may not
+// see: a verdict shows what is there now. Insiders see everything anyway.
+func (s *server) mayAsk(ctx context.Context, p identity.Person, a asked) error {
+	if isInsider(p) {
+		return nil
+	}
+	if a.App == nil {
+		return &flow.Error{Code: flow.Forbidden, Message: "A third party asks for apps, not for files.", Help: `Send {"app": {…}}, or use the form in the portal.`}
+	}
+	if a.Revises != "" {
+		if err := s.visible(ctx, p, a.Revises); err != nil {
+			return err
+		}
+	}
+	switch app, _, _, err := s.Service.App(ctx, a.App.Name); {
+	case err == nil && !maySeeApp(p, app):
+		return &flow.Error{Code: flow.Conflict, Message: "There is an app with this name already.", Help: "Choose another name."}
+	case err != nil && explain(err).Code != flow.NotFound:
+		return err
+	}
+	return nil
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
@@ -61,9 +62,9 @@ var permissions = map[string]string{
 	"GET /admin":                         "sfffff.",
 	"POST /admin/links":                  "sfffff.",
 	"GET /api/v1/me":                     "s......",
-	"POST /api/v1/preview":               "s......",
+	"POST /api/v1/preview":               "s..f...", // files
 	"GET /api/v1/changes":                "s......",
-	"POST /api/v1/changes":               "s......",
+	"POST /api/v1/changes":               "s..f...", // files
 	"GET /api/v1/changes/{id}":           "s..n...",
 	"GET /api/v1/changes/{id}/wait":      "s..n...",
 	"POST /api/v1/changes/{id}/votes":    "srrn.rr",
@@ -272,6 +273,68 @@ func TestWhoReadsTheRecord(t *testing.T) {
 			if strings.Contains(body, word) != strings.Contains(sees, word) {
 				t.Errorf("%s sees %s: %v", who, word, strings.Contains(body, word))
 			}
+		}
+	}
+}
+
+// A third party cannot find out by asking what it cannot see.
+func TestThirdPartiesLearnNothingByAsking(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.ask(ana, filled("purpose", "A plan that nobody outside may know"))
+	other := b.ask(ana, external("shop"))
+	theirs := `{"app":{"name":"stand","team":"web","purpose":"x","exposure":"external","data":["none"],"hostname":"stand.finmicro-apps.example"}}`
+	if w := b.call(tess, "POST", "/api/v1/preview", theirs); w.Code != http.StatusOK {
+		t.Errorf("their own: %d %s", w.Code, w.Body)
+	}
+	for what, try := range map[string]func() *httptest.ResponseRecorder{
+		"preview of another's app": func() *httptest.ResponseRecorder {
+			return b.call(tess, "POST", "/api/v1/preview", strings.Replace(theirs, "stand", "expense-tracker", 1))
+		},
+		"request for another's app": func() *httptest.ResponseRecorder {
+			return b.call(tess, "POST", "/api/v1/changes", strings.Replace(theirs, "stand", "expense-tracker", 1))
+		},
+		"revision of another's request": func() *httptest.ResponseRecorder {
+			return b.call(tess, "POST", "/api/v1/changes", strings.Replace(theirs, `{"app"`, `{"revises":"`+other+`","app"`, 1))
+		},
+		"files": func() *httptest.ResponseRecorder {
+			return b.call(tess, "POST", "/api/v1/preview", `{"files":{"apps/expense-tracker.yaml":null}}`)
+		},
+		"form for another's app": func() *httptest.ResponseRecorder { return b.do(tess, "POST", "/apps/new", filled()) },
+		"edit of another's app":  func() *httptest.ResponseRecorder { return b.do(tess, "GET", "/apps/new?editing=expense-tracker", nil) },
+		"preview of an edit": func() *httptest.ResponseRecorder {
+			return b.do(tess, "POST", "/apps/preview", filled("editing", "expense-tracker"))
+		},
+		"clone": func() *httptest.ResponseRecorder {
+			r := httptest.NewRequest("GET", "/git/zones.git/info/refs?service=git-upload-pack", nil)
+			r.SetBasicAuth("tess", b.token(tess))
+			w := httptest.NewRecorder()
+			b.handler.ServeHTTP(w, r)
+			return w
+		},
+	} {
+		w := try()
+		if w.Code < 400 || strings.Contains(w.Body.String(), "nobody outside") || strings.Contains(w.Body.String(), ana) {
+			t.Errorf("%s: %d %s", what, w.Code, w.Body)
+		}
+	}
+}
+
+func TestTheGitHostIsForInsiders(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, c := range []struct {
+		token string
+		code  int
+	}{{"", 200}, {b.token(ana), 200}, {b.token(tess), 403}, {"slip_guess", 401}} {
+		r := httptest.NewRequest("GET", "/git/zones.git/info/refs", nil)
+		if c.token != "" {
+			r.SetBasicAuth("x", c.token)
+		}
+		w := httptest.NewRecorder()
+		b.handler.ServeHTTP(w, r)
+		if w.Code != c.code || c.code == 401 && w.Header().Get("WWW-Authenticate") == "" {
+			t.Errorf("%.5s…: %d, want %d", c.token, w.Code, c.code)
 		}
 	}
 }

@@ -171,6 +171,9 @@ func (s *server) apiPreview(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.mayAsk(r.Context(), r.person, body); err != nil {
+		return err
+	}
 	v, err := s.Service.Preview(r.Context(), r.person, files)
 	if err != nil {
 		return err
@@ -193,6 +196,9 @@ func (s *server) apiSubmit(w http.ResponseWriter, r *request) error {
 	}
 	files, err := body.files(r.person)
 	if err != nil {
+		return err
+	}
+	if err := s.mayAsk(r.Context(), r.person, body); err != nil {
 		return err
 	}
 	if body.Title == "" && body.App != nil {

@@ -99,11 +99,6 @@ func cut(s string, n int) string {
 	return s
 }
 
-// started reports whether there is enough in the form to say something about it.
-func (f requestForm) started() bool {
-	return f.Name+f.Host+f.Purpose+f.Team+f.Exposure+f.Targets != "" || len(f.Data) > 0
-}
-
 // build makes the app that the form asks for. before is the app as it is now,
 // nil for a new one: what the form does not show stays as it was there.
 func (f requestForm) build(owner string, settings *repo.Settings, before *repo.App) (*repo.App, problems) {

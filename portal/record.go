@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -184,7 +185,23 @@ func (s *server) logTiles(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// gitHost passes a request on to the Git host, which asks for a token by
+// itself. A repository cannot be shown in part, so third parties do not get it.
 func (s *server) gitHost(w http.ResponseWriter, r *request) error {
+	p, err := s.door.Basic(r.Request)
+	switch {
+	case errors.Is(err, identity.ErrNoCredentials):
+	case err != nil:
+		e := explain(err)
+		if e.Code == unauthenticated {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Slipway"`)
+		}
+		http.Error(w, e.Message+" "+e.Help, statusOf[e.Code])
+		return nil
+	case !isInsider(p):
+		http.Error(w, "The repository holds every name of the organisation, so third parties cannot read it. Ask by the form in the portal, or by the command line.", http.StatusForbidden)
+		return nil
+	}
 	http.StripPrefix("/git/zones.git", s.Git).ServeHTTP(w, r.Request)
 	return nil
 }

@@ -333,6 +333,10 @@ const previewTimeout = 10 * time.Second
 func (s *server) preview(ctx context.Context, by identity.Person, d *draft) *previewView {
 	v := &previewView{}
 	app, bad := d.app(by)
+	if err := s.nameTaken(ctx, d, app, bad); err != nil {
+		v.Problem = explain(err)
+		return v
+	}
 	empty := map[string]bool{
 		"name": d.form.Name == "", "purpose": d.form.Purpose == "", "team": d.form.Team == "", "exposure": d.form.Exposure == "",
 		"host": d.form.Host == "", "zone": d.form.Zone == "", "targets": d.form.Targets == "", "data": len(d.form.Data) == 0, "expires": d.form.Expires == "",

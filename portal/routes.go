@@ -72,9 +72,9 @@ func (s *server) routes() []route {
 		{"POST /admin/links", admin, page, "", s.createLink},
 
 		{"GET /api/v1/me", signedIn, api, "", s.apiMe},
-		{"POST /api/v1/preview", signedIn, api, "", s.apiPreview},
+		{"POST /api/v1/preview", signedIn, api, onlyOwn + " apps", s.apiPreview},
 		{"GET /api/v1/changes", signedIn, api, onlyOwn, s.apiChanges},
-		{"POST /api/v1/changes", signedIn, api, "", s.apiSubmit},
+		{"POST /api/v1/changes", signedIn, api, onlyOwn + " apps", s.apiSubmit},
 		{"GET /api/v1/changes/{id}", signedIn, api, visible, s.apiChange},
 		{"GET /api/v1/changes/{id}/wait", signedIn, api, visible, s.apiWait},
 		{"POST /api/v1/changes/{id}/votes", signedIn, api, visible + "; " + decides, s.apiVote},
@@ -97,7 +97,7 @@ func (s *server) routes() []route {
 		{"GET /healthz", anyone, plain, "", s.health},
 		{"GET /assets/{file}", anyone, plain, "", s.asset},
 		{"GET /log/", anyone, plain, "the log's tiles name people and digests, and no document", s.logTiles},
-		{"/git/zones.git/", anyone, plain, "a personal token as the password, asked for by the Git host", s.gitHost},
+		{"/git/zones.git/", anyone, plain, "a personal token as the password, asked for by the Git host; third parties: refused", s.gitHost},
 	}
 }
 

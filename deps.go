@@ -13,6 +13,8 @@ import (
 	_ "github.com/google/uuid"
 	_ "github.com/gowebpki/jcs"
 	_ "github.com/hiddeco/sshsig"
+	_ "oras.land/oras-go/v2"
+	_ "oras.land/oras-go/v2/registry/remote"
 	_ "github.com/miekg/dns"
 	_ "github.com/open-policy-agent/opa/v1/rego"
 	_ "github.com/rogpeppe/go-internal/testscript"

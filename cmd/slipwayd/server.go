@@ -308,6 +308,9 @@ func (srv *server) openPeople(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := srv.people.KeepSessions(srv.settings.path("sessions.json")); err != nil {
+		return err
+	}
 	srv.door = identity.NewDoor(srv.people, strings.HasPrefix(srv.settings.baseURL, "https://"), nil)
 	return nil
 }
@@ -324,10 +327,14 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 		Signer:    srv.commits,
 		Provider:  srv.provider,
 		Verify: func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error {
-			_, err := nameserver.Verify(ctx, srv.names.Internal(), sets, gone)
+			skipped, err := nameserver.Verify(ctx, srv.names.Internal(), sets, gone)
+			for _, k := range skipped {
+				srv.log.Warn("a record set cannot be asked for, and is live unverified", "record", k.Name, "type", k.Type)
+			}
 			return err
 		},
-		Logger: srv.log,
+		MainMoved: srv.names.Refresh,
+		Logger:    srv.log,
 	})
 	if err != nil {
 		return err

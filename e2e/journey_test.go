@@ -185,6 +185,17 @@ records:
 	if r.code != 0 || !strings.Contains(r.stderr, "GREEN") {
 		t.Fatalf("push: exit %d; the pusher saw:\n%s", r.code, r.stderr)
 	}
+	deadline := time.Now().Add(30 * time.Second)
+	for w.dig("pushed.test.justice.gov.uk", "A") != "192.0.2.50" {
+		if time.Now().After(deadline) {
+			t.Fatal("the pushed app is not live after 30 s")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+
+	// Main has moved by now; git itself would refuse to push from behind.
+	git(t, dir, "pull", "-q", "--rebase", "origin", "main")
+	git(t, dir, "commit", "-q", "--allow-empty", "-m", "Straight to main")
 	for _, refused := range [][]string{
 		{"push", "origin", "HEAD:main"},
 		{"push", "--force", "origin", "HEAD:main"},
@@ -196,8 +207,11 @@ records:
 		if r.code == 0 || !strings.Contains(r.stderr, "refs/for/main") {
 			t.Errorf("git %s: exit %d; it should say what to do instead:\n%s", strings.Join(refused, " "), r.code, r.stderr)
 		}
-		_ = before
+		if after := git(t, dir, "ls-remote", "origin"); after != before {
+			t.Errorf("git %s moved a ref:\n%s\n%s", strings.Join(refused, " "), before, after)
+		}
 	}
+	git(t, dir, "reset", "-q", "--hard", "origin/main")
 
 	// A bad change is refused where it was made, with the place.
 	write(t, filepath.Join(dir, "apps", "bad.yaml"), strings.Replace(strings.ReplaceAll(manifest, "pushed", "bad"), "192.0.2.50", "not-an-address", 1))
@@ -208,18 +222,11 @@ records:
 		t.Errorf("bad push: exit %d; the pusher saw:\n%s", r.code, r.stderr)
 	}
 
-	deadline := time.Now().Add(30 * time.Second)
-	for w.dig("pushed.test.justice.gov.uk", "A") != "192.0.2.50" {
-		if time.Now().After(deadline) {
-			t.Fatal("the pushed app is not live after 30 s")
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-
 	// The author of a commit may not approve it, whoever pushed it.
-	write(t, filepath.Join(dir, "apps", "bad.yaml"), strings.NewReplacer("pushed.test", "hers.cica", "internal", "external", "192.0.2.50", "198.51.100.60").Replace(manifest))
+	write(t, filepath.Join(dir, "apps", "bad.yaml"), strings.NewReplacer("pushed.test.justice.gov.uk", "hers.cica.gov.uk", "internal", "external", "192.0.2.50", "198.51.100.60").Replace(manifest))
 	git(t, dir, "add", "-A")
-	git(t, dir, "commit", "-q", "--amend", "-m", "An app by Ivy", "--author", "Ivy <ivy@justice.gov.uk>")
+	git(t, dir, "reset", "-q", "--soft", "origin/main")
+	git(t, dir, "commit", "-q", "-m", "An app by Ivy", "--author", "Ivy <ivy@justice.gov.uk>")
 	r = gitResult(t, dir, "push", "origin", "HEAD:refs/for/main")
 	id := changeID(r.stderr)
 	if r.code != 0 || id == "" {

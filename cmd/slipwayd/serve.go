@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"slipway/audit"
-	"slipway/check"
 	"slipway/flow"
 	"slipway/identity"
 	"slipway/repo"
@@ -112,11 +111,6 @@ func (srv *server) receivePush(ctx context.Context, by repo.Person, commit strin
 	state, verdict, err := srv.changes.Submit(ctx, sub, progress)
 	if err != nil {
 		return err
-	}
-	if verdict != nil {
-		if err := check.WriteText(progress, verdict, false); err != nil {
-			return err
-		}
 	}
 	fmt.Fprintf(progress, "%s/changes/%s\n", srv.settings.baseURL, state.ID)
 	if verdict != nil && verdict.Denied {

@@ -72,6 +72,8 @@ const (
 	ResolveDrift     Action = "resolve-drift"
 	CreateAccount    Action = "create-account"
 	IssueLink        Action = "issue-link"
+	DisableAccount   Action = "disable-account"
+	EnableAccount    Action = "enable-account"
 	SignIn           Action = "sign-in"
 	IssueToken       Action = "issue-token"
 	RevokeToken      Action = "revoke-token"

@@ -77,7 +77,7 @@ type Log struct {
 	signer jose.Signer
 	docs   *Documents
 	index  *Index
-	lock   *os.File
+	unlock func() error
 
 	appender *tessera.Appender
 	shutdown func(context.Context) error
@@ -124,7 +124,7 @@ func (l *Log) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
-	if l.lock, err = lockDir(l.o.Dir); err != nil {
+	if l.unlock, err = lockDir(ctx, l.o.Dir); err != nil {
 		return err
 	}
 	verifier, err := newNoteVerifier(l.o.Origin, l.o.Log)
@@ -297,8 +297,8 @@ func (l *Log) abandon() error {
 	if l.index != nil {
 		errs = append(errs, l.index.close())
 	}
-	if l.lock != nil {
-		errs = append(errs, l.lock.Close())
+	if l.unlock != nil {
+		errs = append(errs, l.unlock())
 	}
 	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,29 +10,30 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
+	"time"
 
 	"github.com/transparency-dev/tessera/api/layout"
 	"golang.org/x/mod/sumdb/note"
+
+	"slipway/filelock"
 )
 
 const lockFile = "lock"
 
+// lockWait is how long a lock may be held by somebody who is about to let go: a server
+// that has just stopped, or a child that this process is in the middle of starting.
+const lockWait = time.Second
+
 // lockDir makes this process the only writer. The lock goes with the process,
 // however it ends.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
+func lockDir(ctx context.Context, dir string) (unlock func() error, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	unlock, err = filelock.Take(ctx, filepath.Join(dir, lockFile))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, errors.New("another process has the audit log open, and a log has one writer. Stop that server first")
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.New("another process has the audit log open, and a log has one writer. Stop that server first")
-		}
-		return nil, err
-	}
-	return f, nil
+	return unlock, err
 }
 
 // checkOurs makes sure that a log which is already there is the one that the settings

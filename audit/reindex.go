@@ -19,11 +19,11 @@ func Reindex(ctx context.Context, o Options, progress func(done, total uint64)) 
 	if _, err := os.Stat(filepath.Join(o.Dir, logDir)); err != nil {
 		return fmt.Errorf("reindex: there is no log in %s: %w", o.Dir, err)
 	}
-	lock, err := lockDir(o.Dir)
+	unlock, err := lockDir(ctx, o.Dir)
 	if err != nil {
 		return fmt.Errorf("reindex: %w", err)
 	}
-	defer lock.Close()
+	defer unlock()
 	path := filepath.Join(o.Dir, logDir)
 	state, err := readTreeState(path)
 	if err != nil {

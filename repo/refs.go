@@ -7,8 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"slipway/filelock"
 )
 
 // defaultStaleLock is the age at which a ref's lock file counts as left behind: git
@@ -19,26 +20,11 @@ const defaultStaleLock = 2 * time.Second
 // processes on this machine and ends with the process that holds it, however
 // that process ends.
 func (r *Repo) lock(ctx context.Context) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(r.git.dir, "slipway.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	release, err := filelock.Take(ctx, filepath.Join(r.git.dir, "slipway.lock"))
 	if err != nil {
 		return nil, err
 	}
-	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), ctx.Err())
-		case <-time.After(wait):
-		}
-	}
+	return func() { release() }, nil
 }
 
 // updateRefs runs commands of git-update-ref(1) as one transaction. A lock file

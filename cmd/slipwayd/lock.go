@@ -5,26 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
+	"time"
+
+	"slipway/filelock"
 )
 
-// lock makes sure that one process uses the data directory. The kernel lets go of
-// the lock when the process dies, however it dies.
-func (srv *server) lock(context.Context) error {
+// lockWait is how long to wait for a server that has just been told to stop.
+const lockWait = time.Second
+
+// lock makes sure that one process uses the data directory.
+func (srv *server) lock(ctx context.Context) error {
 	if err := os.MkdirAll(srv.settings.data, 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(srv.settings.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	unlock, err := filelock.Take(ctx, srv.settings.path("lock"))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("another server uses %s; stop it, or give another directory with --data", srv.settings.data)
+	}
 	if err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("another server uses %s; stop it, or give another directory with --data", srv.settings.data)
-		}
-		return err
-	}
-	srv.onClose(func(context.Context) error { return f.Close() })
+	srv.onClose(func(context.Context) error { return unlock() })
 	return nil
 }

@@ -35,7 +35,7 @@ func WriteText(w io.Writer, v *Verdict, colour bool) error {
 	return err
 }
 
-// printer builds the text. Whatever comes from the change goes through clean, so
+// printer builds the text. Whatever comes from the change goes through Clean, so
 // that no name or message can play tricks on a terminal.
 type printer struct {
 	out    strings.Builder
@@ -66,8 +66,8 @@ func (p *printer) line(format string, args ...any) {
 
 func (p *printer) heading(s string) { p.line("\n%s", p.paint(bold, s)) }
 
-// clean makes text safe and one line: controls and direction marks become spaces.
-func clean(s string) string {
+// Clean makes text safe and one line: controls and direction marks become spaces.
+func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) {
 			return ' '
@@ -85,7 +85,7 @@ func (p *printer) tier(v *Verdict) {
 	code := map[Tier]string{Green: green, Yellow: yellow, Red: red}[v.Tier]
 	p.line("%s  %s, score %d of 100", p.paint(bold+";"+code, strings.ToUpper(string(v.Tier))), meaning, v.Score)
 	for _, r := range v.TierReasons {
-		p.line("  %s", clean(r))
+		p.line("  %s", Clean(r))
 	}
 }
 
@@ -100,13 +100,13 @@ func (p *printer) change(c *change.Change) {
 			p.line("  … and %d record sets more", len(c.Edits)-i)
 			break
 		}
-		p.line("  %s %s %s  %s", p.sign(e.Op), clean(e.Name.Unicode()), clean(e.Type), p.paint(faint, clean(contents(e))))
+		p.line("  %s %s %s  %s", p.sign(e.Op), Clean(e.Name.Unicode()), Clean(e.Type), p.paint(faint, Clean(contents(e))))
 	}
 	for _, a := range c.Apps {
-		p.line("  %s app %s", p.sign(a.Op), clean(a.Name))
+		p.line("  %s app %s", p.sign(a.Op), Clean(a.Name))
 	}
 	for _, f := range c.Files {
-		p.line("  %s %s", p.sign(f.Op), clean(f.Path))
+		p.line("  %s %s", p.sign(f.Op), Clean(f.Path))
 	}
 }
 
@@ -161,13 +161,13 @@ func (p *printer) findings(list []Finding) {
 		}
 		where := ""
 		if f.Path != "" {
-			where = clean(zone.Place{Path: f.Path, Line: f.Line}.String()) + ": "
+			where = Clean(zone.Place{Path: f.Path, Line: f.Line}.String()) + ": "
 		}
-		p.line("  %s  %s%s", words[f.Severity], where, clean(f.Message))
+		p.line("  %s  %s%s", words[f.Severity], where, Clean(f.Message))
 		if f.Help != "" {
-			p.line("        %s", clean(f.Help))
+			p.line("        %s", Clean(f.Help))
 		}
-		p.line("        %s", p.paint(faint, clean(strings.Join(append([]string{f.Rule}, f.Controls...), "  "))))
+		p.line("        %s", p.paint(faint, Clean(strings.Join(append([]string{f.Rule}, f.Controls...), "  "))))
 	}
 }
 
@@ -200,10 +200,10 @@ func (p *printer) next(v *Verdict) {
 
 // approval says who, and why where the tier's reasons have not said it.
 func (p *printer) approval(r approval.Requirement, said []string) {
-	p.line("  %s%s", clean(r.Text()), p.paint(faint, " (rule "+clean(r.Rule)+")"))
+	p.line("  %s%s", Clean(r.Text()), p.paint(faint, " (rule "+Clean(r.Rule)+")"))
 	for _, why := range r.Why {
 		if !slices.Contains(said, why) {
-			p.line("    %s", clean(why))
+			p.line("    %s", Clean(why))
 		}
 	}
 	if r.Ticket {

@@ -33,6 +33,9 @@ type Settings struct {
 	TTL             TTLBounds
 	Drift           DriftSettings
 	SOA             map[string]string // mname, rname overrides; optional
+	Rules           []RuleSetting     // severities of lint rules where they differ from the rules' own
+	Waivers         []Waiver          // of lint rules, each for one record
+	Mail            MailTemplates     // what external zones with mail must say
 	Raw             []byte            // the file as read
 	Path            string
 }
@@ -126,6 +129,7 @@ func ParseSettings(path string, src []byte) (*Settings, error) {
 var settingsKeys = []string{
 	"organisation", "domain", "brands", "allowed-external", "zones", "groups", "approvals", "providers",
 	"restricted-types", "third-parties", "administrators", "ttl", "drift", "soa",
+	"rules", "waivers", "mail",
 }
 
 type settingsParser struct {
@@ -197,6 +201,12 @@ func (p *settingsParser) top(f field) {
 		for _, b := range p.fields(f.value, "drift", []string{"interval"}) {
 			s.Drift.Interval = p.duration(b.value, "drift interval", time.Second, 31*24*time.Hour)
 		}
+	case "rules":
+		p.readRules(f)
+	case "waivers":
+		p.readWaivers(f)
+	case "mail":
+		p.readMail(f)
 	case "soa":
 		s.SOA = map[string]string{}
 		for _, b := range p.fields(f.value, "soa", []string{"mname", "rname"}) {

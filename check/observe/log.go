@@ -1,0 +1,60 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Log asks each question once and keeps the answers. Safe for concurrent use.
+type Log struct {
+	source Source
+
+	mu  sync.Mutex // held while a question is asked, so that none is asked twice
+	set Set
+	by  map[Question]Answer
+}
+
+// Online is a log of answers that live servers give now.
+func Online(r *Resolver, at time.Time) *Log {
+	return &Log{source: r, set: Set{At: stamp(at), Resolver: r.address}, by: map[Question]Answer{}}
+}
+
+// Replay is a log of those answers of a recorded set that are asked for again.
+func Replay(s *Set) *Log {
+	return &Log{source: s, set: Set{At: s.At, Resolver: s.Resolver}, by: map[Question]Answer{}}
+}
+
+// Ask answers q, from what is known or from the source.
+func (l *Log) Ask(ctx context.Context, q Question) (Answer, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a, known := l.by[q]; known {
+		return a, nil
+	}
+	if len(l.by) >= MaxAnswers {
+		return Answer{}, fmt.Errorf("ask for %s: more than %d questions for one change", q, MaxAnswers)
+	}
+	a, err := l.source.Ask(ctx, q)
+	if err == nil {
+		l.by[q] = a
+	}
+	return a, err
+}
+
+// Set returns what has been seen so far, in order.
+func (l *Log) Set() *Set {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.set
+	s.Answers = make([]Answer, 0, len(l.by))
+	for _, a := range l.by {
+		s.Answers = append(s.Answers, a)
+	}
+	slices.SortFunc(s.Answers, func(a, b Answer) int { return a.Question().compare(b.Question()) })
+	return &s
+}
+
+func stamp(at time.Time) time.Time { return at.UTC().Truncate(time.Second) }

@@ -1,0 +1,161 @@
+package repo
+
+import (
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"slipway/zone"
+)
+
+// RuleSetting changes how heavily a lint rule weighs, everywhere or in some zones.
+// Lowering a rule that denies is a change of settings, which the strictest tier judges.
+type RuleSetting struct {
+	Rule     string
+	Severity string      // "deny", "warn" or "info"
+	Zones    []zone.Name // and no others; empty: all
+	Line     int
+}
+
+// Waiver lets one record pass one lint rule until a day, for a reason, on somebody's word.
+type Waiver struct {
+	Rule    string
+	Record  zone.Key
+	Reason  string
+	By      string    // e-mail address of who answers for it
+	Expires time.Time // the day's end: the midnight, UTC, after the day that is written
+	Line    int
+}
+
+// MailTemplates are what the mail records of external zones must at least say.
+type MailTemplates struct {
+	SPF   string // an SPF record; every term of it must stand in a zone's record
+	DMARC string // a DMARC record; every tag of it must stand in a zone's record, or a stricter policy
+}
+
+const (
+	maxWaivers     = 10000
+	maxReason      = 1000
+	minReason      = 10 // characters; "ok" is no reason
+	maxMailPattern = 2000
+)
+
+// severities are those of package check's findings, which must not be imported from here.
+var severities = []string{"deny", "warn", "info"}
+
+// readRules reads the severities of lint rules: `rule: {severity: warn, zones: [a.example]}`, or a
+// list of such where zones differ.
+func (p *settingsParser) readRules(f field) {
+	for _, r := range p.fields(f.value, "rules", nil) {
+		items := []*yaml.Node{r.value}
+		if n := follow(r.value); n != nil && n.Kind == yaml.SequenceNode {
+			items = n.Content
+		}
+		for _, item := range items {
+			s := RuleSetting{Rule: r.name, Line: r.key.Line}
+			for _, k := range p.fields(item, "rule "+r.name, []string{"severity", "zones"}) {
+				switch k.name {
+				case "severity":
+					s.Severity = p.oneOf(k.value, "severity", severities...)
+				case "zones":
+					for _, n := range p.list(k.value, "zones") {
+						s.Zones = append(s.Zones, p.name(n, "zones"))
+					}
+					if len(s.Zones) == 0 {
+						p.fail(k.key, "name zones, or leave zones out for all of them", "rule %s names no zone", r.name)
+					}
+				}
+			}
+			if s.Severity == "" {
+				p.fail(r.key, "add for example `severity: warn`", "rule %s has no severity", r.name)
+			}
+			p.s.Rules = append(p.s.Rules, s)
+		}
+	}
+}
+
+// readWaivers reads the list of waivers. Each must say everything: who lets pass what, why, until when.
+func (p *settingsParser) readWaivers(f field) {
+	list := follow(f.value)
+	if list == nil || isNull(list) {
+		return
+	}
+	if list.Kind != yaml.SequenceNode {
+		p.fail(list, "write a list: each waiver begins with a hyphen", "waivers must be a list")
+		return
+	}
+	if len(list.Content) > maxWaivers {
+		p.fail(list, "remove those that are no longer needed", "there are %d waivers; at most %d are read", len(list.Content), maxWaivers)
+		return
+	}
+	keys := []string{"rule", "record", "reason", "by", "expires"}
+	for _, item := range list.Content {
+		w := Waiver{Line: item.Line}
+		seen := map[string]bool{}
+		for _, k := range p.fields(item, "waiver", keys) {
+			seen[k.name] = true
+			switch k.name {
+			case "rule":
+				w.Rule = p.text(k.value, "rule")
+			case "record":
+				w.Record = p.record(k.value)
+			case "reason":
+				w.Reason = p.text(k.value, "reason")
+				if n := len([]rune(w.Reason)); n < minReason || n > maxReason {
+					p.fail(k.value, "write in a sentence why the record may pass", "the reason has %d characters; it needs %d to %d", n, minReason, maxReason)
+				}
+			case "by":
+				if who := p.emails(k.value, "by"); len(who) == 1 {
+					w.By = who[0]
+				} else {
+					p.fail(k.value, "name the one person who answers for it", "by must be one e-mail address")
+				}
+			case "expires":
+				day, err := time.Parse(time.DateOnly, p.text(k.value, "expires"))
+				if err != nil {
+					p.fail(follow(k.value), "write a day such as 2027-01-31", "expires: this is not a day")
+				}
+				w.Expires = day.AddDate(0, 0, 1)
+			}
+		}
+		for _, k := range keys {
+			if !seen[k] {
+				p.fail(item, "a waiver names rule, record, reason, by and expires", "the waiver has no %s", k)
+			}
+		}
+		for _, o := range p.s.Waivers {
+			if o.Rule == w.Rule && o.Record == w.Record {
+				p.fail(item, "remove one of the two", "rule %s is waived twice for %s %s; the first is in line %d", w.Rule, w.Record.Name, w.Record.Type, o.Line)
+			}
+		}
+		if p.err != nil {
+			return
+		}
+		p.s.Waivers = append(p.s.Waivers, w)
+	}
+}
+
+// record reads "shop.example.org A", as findings write it.
+func (p *settingsParser) record(n *yaml.Node) zone.Key {
+	s := p.text(n, "record")
+	owner, typ, found := cutLast(s, " ")
+	name, err := zone.ParseName(owner)
+	if !found || err != nil || typ == "" {
+		p.fail(follow(n), "write the record as findings do: shop.example.org A", "record: %q is not a name and a type", s)
+	}
+	return zone.Key{Name: name, Type: typ}
+}
+
+func (p *settingsParser) readMail(f field) {
+	for _, k := range p.fields(f.value, "mail", []string{"spf", "dmarc"}) {
+		s := p.text(k.value, "mail "+k.name)
+		if len(s) > maxMailPattern {
+			p.fail(k.value, "", "mail %s is longer than %d characters", k.name, maxMailPattern)
+		}
+		if k.name == "spf" {
+			p.s.Mail.SPF = s
+		} else {
+			p.s.Mail.DMARC = s
+		}
+	}
+}

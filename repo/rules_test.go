@@ -1,0 +1,105 @@
+package repo
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"slipway/zone"
+)
+
+const ruleSettings = `domain: finmicro.example
+rules:
+  wildcard: {severity: deny}
+  ttl-out-of-bounds:
+    - {severity: info, zones: [apps.finmicro.example]}
+    - {severity: warn, zones: [finmicro.example, Other.example.]}
+waivers:
+  - rule: wildcard
+    record: '*.shop.finmicro.example A'
+    reason: The shop names its branches itself
+    by: Ivy@finmicro.example
+    expires: 2027-01-31
+mail:
+  spf: v=spf1 include:_spf.finmicro.example -all
+  dmarc: v=DMARC1; p=reject
+`
+
+func TestRuleSettings(t *testing.T) {
+	s, err := ParseSettings("slipway.yaml", []byte(ruleSettings))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := []RuleSetting{
+		{Rule: "wildcard", Severity: "deny", Line: 3},
+		{Rule: "ttl-out-of-bounds", Severity: "info", Zones: []zone.Name{"apps.finmicro.example"}, Line: 4},
+		{Rule: "ttl-out-of-bounds", Severity: "warn", Zones: []zone.Name{"finmicro.example", "other.example"}, Line: 4},
+	}
+	if !reflect.DeepEqual(s.Rules, rules) {
+		t.Errorf("got  %+v\nwant %+v", s.Rules, rules)
+	}
+	waivers := []Waiver{{
+		Rule: "wildcard", Record: zone.Key{Name: "*.shop.finmicro.example", Type: "A"}, Reason: "The shop names its branches itself",
+		By: "ivy@finmicro.example", Expires: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), Line: 8,
+	}}
+	if !reflect.DeepEqual(s.Waivers, waivers) {
+		t.Errorf("got  %+v\nwant %+v", s.Waivers, waivers)
+	}
+	if s.Mail != (MailTemplates{SPF: "v=spf1 include:_spf.finmicro.example -all", DMARC: "v=DMARC1; p=reject"}) {
+		t.Errorf("got %+v", s.Mail)
+	}
+}
+
+func TestRuleSettingsFaults(t *testing.T) {
+	waiver := ruleSettings[strings.Index(ruleSettings, "waivers:"):strings.Index(ruleSettings, "mail:")]
+	for _, c := range []struct {
+		name, src, what string
+		line            int
+	}{
+		{"no severity", "rules:\n  wildcard: {}\n", "no severity", 2},
+		{"a severity that there is not", "rules:\n  wildcard: {severity: off}\n", "severity", 2},
+		{"no zone", "rules:\n  wildcard: {severity: warn, zones: []}\n", "names no zone", 2},
+		{"a zone that is none", "rules:\n  wildcard: {severity: warn, zones: [a..b]}\n", "zones", 2},
+		{"waivers that are no list", "waivers: {rule: wildcard}\n", "must be a list", 1},
+		{"no reason", strings.Replace(waiver, "    reason: The shop names its branches itself\n", "", 1), "has no reason", 2},
+		{"a poor reason", strings.Replace(waiver, "The shop names its branches itself", "ok", 1), "2 characters", 4},
+		{"nobody", strings.Replace(waiver, "Ivy@finmicro.example", "[]", 1), "one e-mail address", 5},
+		{"no end", strings.Replace(waiver, "2027-01-31", "never", 1), "not a day", 6},
+		{"no type", strings.Replace(waiver, "example A'", "example'", 1), "not a name and a type", 3},
+		{"twice", waiver + strings.TrimPrefix(waiver, "waivers:\n"), "waived twice", 7},
+		{"another key", waiver + "    until: x\n", "unknown key", 7},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := ParseSettings("slipway.yaml", []byte(c.src))
+			var fault *zone.Error
+			if !errors.As(err, &fault) || !strings.Contains(fault.What, c.what) || fault.Place.Line != c.line {
+				t.Errorf("got %v, want %q in line %d", err, c.what, c.line)
+			}
+		})
+	}
+}
+
+// Waivers that can be read say everything, whatever was written.
+func FuzzWaivers(f *testing.F) {
+	f.Add(ruleSettings)
+	f.Add("waivers:\n  - &a {rule: x, record: x A, reason: because it is so, by: a@b.c, expires: 0001-01-01}\n  - *a\n")
+	f.Add("waivers: [[]]\nrules: {x: [{severity: warn}, [], 1]}\n")
+	f.Fuzz(func(t *testing.T, src string) {
+		s, err := ParseSettings("slipway.yaml", []byte(src))
+		if err != nil {
+			return
+		}
+		for _, w := range s.Waivers {
+			if w.Reason == "" || w.By == "" || w.Record.Type == "" || w.Line == 0 {
+				t.Errorf("incomplete: %+v", w)
+			}
+		}
+		for _, r := range s.Rules {
+			if r.Severity == "" || r.Line == 0 {
+				t.Errorf("incomplete: %+v", r)
+			}
+		}
+	})
+}

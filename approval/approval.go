@@ -16,6 +16,7 @@ type Requirement struct {
 	Count   int           `json:"count"`
 	Expires time.Duration `json:"expires"`          // nanoseconds; after this long without a decision the change expires; 0 sets no limit
 	Ticket  bool          `json:"ticket,omitempty"` // a ticket reference must come with the request
+	Reason  bool          `json:"reason,omitempty"` // who approves must say why: the change goes against a rule
 	Why     []string      `json:"why"`
 }
 
@@ -32,7 +33,7 @@ type Vote struct {
 	Person       string    `json:"person"`
 	Groups       []string  `json:"groups"` // of the person, when they voted
 	Decision     Decision  `json:"decision"`
-	Reason       string    `json:"reason,omitempty"` // required to reject
+	Reason       string    `json:"reason,omitempty"` // required to reject, and to override a rule
 	ChangeDigest string    `json:"change_digest"`
 	PolicyDigest string    `json:"policy_digest"`
 	At           time.Time `json:"at"`
@@ -86,7 +87,7 @@ const (
 	StalePolicy       = "stale-policy"        // the vote is under another policy
 	Closed            = "closed"              // the change takes no votes
 	Expired           = "expired"             // nobody decided in time
-	NoReason          = "no-reason"           // a rejection without a reason
+	NoReason          = "no-reason"           // a rejection, or the override of a rule, without a reason
 	AlreadyVoted      = "already-voted"       // the same decision is on record already
 	NothingToWithdraw = "nothing-to-withdraw" // no vote of this person stands
 	BadDecision       = "bad-decision"        // neither approve, reject nor withdraw

@@ -147,6 +147,9 @@ func (b *ballot) refusal(v Vote, at time.Time) *Refusal {
 	if v.Decision == Reject && strings.TrimSpace(v.Reason) == "" {
 		return refuse(NoReason, "Say why you reject this change: the person who asked for it needs to know what to do differently.")
 	}
+	if v.Decision == Approve && strings.TrimSpace(v.Reason) == "" && b.overrides(v) {
+		return refuse(NoReason, "This change goes against a rule, and you are asked whether it may go ahead all the same. Say why: your reason is kept with your approval.")
+	}
 	if len(v.Reason) > MaxReason {
 		return refuse(NoReason, "The reason is longer than %d bytes. Shorten it, and link to a document for the rest.", MaxReason)
 	}
@@ -186,6 +189,16 @@ func (b *ballot) member(v Vote) bool {
 		}
 	}
 	return false
+}
+
+// overrides reports whether the vote may count as the override of a rule. Who could
+// fill such a seat says why, whichever seat their vote fills in the end.
+func (b *ballot) overrides(v Vote) bool {
+	return slices.ContainsFunc(b.subject.Requirements, func(r Requirement) bool {
+		return r.Reason && slices.ContainsFunc(v.Groups, func(g string) bool {
+			return slices.Contains(r.AnyOf, g) || slices.Contains(r.AllOf, g)
+		})
+	})
 }
 
 func (b *ballot) stands(who string) bool { return b.voters[person(who)] }

@@ -46,10 +46,48 @@ func (v *Verdict) decide(d policy.Decision, s *repo.Settings) {
 	if v.Tier != Green && len(d.Approvals) == 0 {
 		d.Approvals = []policy.Approval{{Rule: string(v.Tier), Why: v.TierReasons}}
 	}
+	against := overrides(v.Findings)
+	if v.Tier == Green && len(against) > 0 {
+		v.Tier = Yellow
+		v.TierReasons = append(v.TierReasons, "A rule speaks against it, which somebody must override, so it is not green.")
+	}
 	v.Approvals = []approval.Requirement{}
 	for _, a := range d.Approvals {
 		v.Approvals = append(v.Approvals, requirement(a, s))
 	}
+	for _, a := range against {
+		r := requirement(a, s)
+		r.Reason = true
+		v.Approvals = append(v.Approvals, r)
+	}
+}
+
+// overridable makes final every denial that names an approval rule which
+// slipway.yaml does not have: what nobody is named for, nobody may override.
+func overridable(found []Finding, s *repo.Settings) []Finding {
+	for i, f := range found {
+		rule := s.Approvals[f.Override]
+		if f.Severity != Deny || len(rule.AnyOf)+len(rule.AllOf) == 0 {
+			found[i].Override = ""
+		}
+	}
+	return found
+}
+
+// overrides are the approvals that let a change through although rules speak
+// against it, beside those of its tier.
+func overrides(found []Finding) []policy.Approval {
+	why := map[string][]string{}
+	for _, f := range found {
+		if f.Override != "" {
+			why[f.Override] = append(why[f.Override], f.Message)
+		}
+	}
+	var out []policy.Approval
+	for _, rule := range slices.Sorted(maps.Keys(why)) {
+		out = append(out, policy.Approval{Rule: rule, Why: why[rule]})
+	}
+	return out
 }
 
 // requirement looks an approval rule up in the settings in force.
@@ -76,7 +114,7 @@ func requirement(a policy.Approval, s *repo.Settings) approval.Requirement {
 // policyDigest is of everything that decides: the rule set's version, every
 // policy in force, and the settings that rules and tiers look at. Who is a member of
 // a group is not among them: people come and go without a change being judged otherwise.
-func policyDigest(pack, own []policy.File, s *repo.Settings) string {
+func policyDigest(bundles []policy.Bundle, s *repo.Settings) string {
 	deciding := struct {
 		Rules           string
 		Policies        string
@@ -92,7 +130,7 @@ func policyDigest(pack, own []policy.File, s *repo.Settings) string {
 		ThirdParties    []string
 		TTL             repo.TTLBounds
 	}{
-		lint.Version, policy.Digest(slices.Concat(pack, own)), s.Organisation, s.Domain, s.Brands, allowedExternal(s), s.ZonesDirectory, s.Zones,
+		lint.Version, policy.Digest(bundles...), s.Organisation, s.Domain, s.Brands, allowedExternal(s), s.ZonesDirectory, s.Zones,
 		slices.Sorted(maps.Keys(s.Groups)), s.Approvals, s.RestrictedTypes, s.ThirdParties, s.TTL,
 	}
 	src, err := json.Marshal(deciding) // maps come out sorted by key

@@ -26,15 +26,24 @@ const PoliciesPattern = "policies/**.rego"
 // maxCompiled bounds the cache of compiled policies: those in force, those of a few open changes.
 const maxCompiled = 16
 
+// Source finds policies that a tree asks for beside its own files, such as the
+// packs that it pins. A fault that a person can mend is a *zone.Error. Bundles come
+// in an order that depends on the tree alone.
+type Source func(context.Context, *repo.Tree) ([]policy.Bundle, error)
+
 // Engine holds compiled policies, cached by the digest of their sources, for
 // many runs. Safe for concurrent use.
 type Engine struct {
+	sources  []Source
 	mu       sync.Mutex // held for look-ups only, never while compiling
 	compiled map[string]*policy.Policies
 }
 
-// NewEngine returns an engine. It does no work until the first Run.
-func NewEngine() *Engine { return &Engine{compiled: map[string]*policy.Policies{}} }
+// NewEngine returns an engine that judges by the starter's policies, those that the
+// sources find, and the repository's own. It does no work until the first Run.
+func NewEngine(sources ...Source) *Engine {
+	return &Engine{sources: sources, compiled: map[string]*policy.Policies{}}
+}
 
 // Run judges a change. Errors are unusable input (*zone.Error) or I/O; a denial is not an error.
 func (e *Engine) Run(ctx context.Context, in Input) (*Verdict, error) {
@@ -74,30 +83,30 @@ func (e *Engine) Run(ctx context.Context, in Input) (*Verdict, error) {
 		Requester: in.Requester.ID, ThirdParty: in.Requester.ThirdParty,
 	})
 
-	pack, err := policy.Starter(starter.Policies())
-	if err != nil {
-		return nil, fmt.Errorf("starter policies: %w", err)
-	}
-	own, err := ownPolicies(ctx, in.Base)
+	bundles, err := e.bundles(ctx, in.Base)
 	if err != nil {
 		return nil, err
 	}
-	policies, err := e.compile(ctx, pack, own)
+	policies, err := e.compile(ctx, bundles)
 	if err != nil {
 		return nil, err
 	}
-	broken, err := e.brokenPolicies(ctx, in, pack)
+	broken, err := e.brokenPolicies(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	findings = append(findings, broken...)
+	unserved, err := withoutProvider(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	findings = slices.Concat(findings, broken, unserved)
 
 	facts := policyInput(in, inForce, settings, signals, findings)
 	judged, err := policies.Judge(ctx, facts, in.AsOf)
 	if err != nil {
 		return nil, err
 	}
-	findings = finding.Normalise(append(findings, judged...))
+	findings = finding.Normalise(append(findings, overridable(judged, inForce)...))
 	facts.Findings = findings
 	decision, err := policies.Decide(ctx, facts, in.AsOf)
 	if err != nil {
@@ -108,7 +117,7 @@ func (e *Engine) Run(ctx context.Context, in Input) (*Verdict, error) {
 		Signals:      signals,
 		Findings:     findings,
 		Change:       withLists(in.Change),
-		PolicyDigest: policyDigest(pack, own, inForce),
+		PolicyDigest: policyDigest(bundles, inForce),
 		Requester:    in.Requester,
 		AsOf:         in.AsOf,
 		Version:      lint.Version,
@@ -196,39 +205,69 @@ func hasFile(ctx context.Context, t *repo.Tree, name zone.Name) (bool, error) {
 	return err == nil, err
 }
 
-// ownPolicies reads the policies of a tree, without their tests.
-func ownPolicies(ctx context.Context, t *repo.Tree) ([]policy.File, error) {
-	paths, err := t.Glob(ctx, PoliciesPattern)
+// bundles gathers the policies that a tree puts in force.
+func (e *Engine) bundles(ctx context.Context, t *repo.Tree) ([]policy.Bundle, error) {
+	shipped, err := policy.Starter(starter.Policies())
+	if err != nil {
+		return nil, fmt.Errorf("starter policies: %w", err)
+	}
+	all := []policy.Bundle{shipped}
+	for _, source := range e.sources {
+		more, err := source(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	own, err := OwnPolicies(ctx, t, false)
 	if err != nil {
 		return nil, err
 	}
-	var files []policy.File
+	return append(all, own), nil
+}
+
+// OwnPolicies reads the policies that a tree holds itself, with or without their tests.
+func OwnPolicies(ctx context.Context, t *repo.Tree, tests bool) (policy.Bundle, error) {
+	own := policy.Bundle{Name: "repository", Own: true}
+	paths, err := t.Glob(ctx, PoliciesPattern)
+	if err != nil {
+		return own, err
+	}
 	for _, p := range paths {
-		if policy.IsTest(p) {
+		if policy.IsTest(p) && !tests {
 			continue
 		}
 		src, err := t.ReadFile(ctx, p)
 		if errors.Is(err, repo.ErrNotFound) { // listed, but a link
-			return nil, &zone.Error{Place: zone.Place{Path: p, Line: 1}, What: "the policy is not a plain file", Help: "put the file itself there"}
+			return own, &zone.Error{Place: zone.Place{Path: p, Line: 1}, What: "the policy is not a plain file", Help: "put the file itself there"}
 		}
 		if err != nil {
-			return nil, err
+			return own, err
 		}
-		files = append(files, policy.File{Path: p, Src: src})
+		own.Files = append(own.Files, policy.File{Path: p, Src: src})
 	}
-	return files, nil
+	return own, nil
+}
+
+// Policies compiles the policies that a tree puts in force.
+func (e *Engine) Policies(ctx context.Context, t *repo.Tree) (*policy.Policies, error) {
+	bundles, err := e.bundles(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return e.compile(ctx, bundles)
 }
 
 // compile returns compiled policies, from the cache where it can.
-func (e *Engine) compile(ctx context.Context, pack, own []policy.File) (*policy.Policies, error) {
-	key := policy.Digest(slices.Concat(pack, own))
+func (e *Engine) compile(ctx context.Context, bundles []policy.Bundle) (*policy.Policies, error) {
+	key := policy.Digest(bundles...)
 	e.mu.Lock()
 	p := e.compiled[key]
 	e.mu.Unlock()
 	if p != nil {
 		return p, nil
 	}
-	p, err := policy.Compile(ctx, pack, own)
+	p, err := policy.Compile(ctx, bundles...)
 	if err != nil {
 		return nil, err
 	}
@@ -243,14 +282,11 @@ func (e *Engine) compile(ctx context.Context, pack, own []policy.File) (*policy.
 
 // brokenPolicies judges a change of policies by whether the new ones compile.
 // Merged broken ones would judge every later change, the repair included, as unusable.
-func (e *Engine) brokenPolicies(ctx context.Context, in Input, pack []policy.File) ([]Finding, error) {
+func (e *Engine) brokenPolicies(ctx context.Context, in Input) ([]Finding, error) {
 	if !slices.ContainsFunc(in.Change.Files, func(f change.FileEdit) bool { return f.Kind == change.KindPolicy }) {
 		return nil, nil
 	}
-	own, err := ownPolicies(ctx, in.Head)
-	if err == nil {
-		_, err = e.compile(ctx, pack, own)
-	}
+	_, err := e.Policies(ctx, in.Head)
 	var fault *zone.Error
 	switch {
 	case err == nil:
@@ -267,6 +303,47 @@ func (e *Engine) brokenPolicies(ctx context.Context, in Input, pack []policy.Fil
 		Line:     fault.Place.Line,
 		Controls: []string{"SOC2:CC8.1", "ISO27001:A.8.32", "SOX:ITGC-CM"},
 	}}, nil
+}
+
+// withoutProvider finds the zones of a change that no provider serves: nothing could
+// bring it to the name servers. A repository that names no provider at all is only
+// judged by Slipway, and served by other means.
+func withoutProvider(ctx context.Context, in Input) ([]Finding, error) {
+	head, err := in.Head.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	base, err := in.Base.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(head.Providers)+len(base.Providers) == 0 {
+		return nil, nil
+	}
+	var found []Finding
+	for i, e := range in.Change.Edits {
+		if i > 0 && in.Change.Edits[i-1].Zone == e.Zone {
+			continue
+		}
+		s := head
+		at, listed := head.Zones[e.Zone]
+		if !listed { // the change takes the zone away: who serves it now takes it down
+			s, at = base, base.Zones[e.Zone]
+		}
+		if _, known := s.Providers[at.Provider]; known {
+			continue
+		}
+		found = append(found, Finding{
+			Rule:     "zone-without-provider",
+			Severity: Deny,
+			Message: fmt.Sprintf("Nothing says which provider serves the zone %s, so this change could be approved and never reach the name servers.",
+				e.Zone.Unicode()),
+			Help: fmt.Sprintf("Name one of the providers in slipway.yaml: zones, then %s, then provider.", e.Zone),
+			Path: e.Place.Path, Line: e.Place.Line,
+			Controls: []string{"SOC2:CC8.1", "ISO27001:A.8.32", "SOX:ITGC-CM"},
+		})
+	}
+	return found, nil
 }
 
 // policyInput gathers what policies see.

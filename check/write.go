@@ -163,7 +163,11 @@ func (p *printer) findings(list []Finding) {
 		if f.Path != "" {
 			where = Clean(zone.Place{Path: f.Path, Line: f.Line}.String()) + ": "
 		}
-		p.line("  %s  %s%s", words[f.Severity], where, Clean(f.Message))
+		word := words[f.Severity]
+		if f.Severity == Deny && !f.Stops() {
+			word = p.paint(bold+";"+yellow, "rule")
+		}
+		p.line("  %s  %s%s", word, where, Clean(f.Message))
 		if f.Help != "" {
 			p.line("        %s", Clean(f.Help))
 		}
@@ -176,7 +180,7 @@ func (p *printer) next(v *Verdict) {
 	if v.Denied {
 		n := 0
 		for _, f := range v.Findings {
-			if f.Severity == Deny {
+			if f.Stops() {
 				n++
 			}
 		}
@@ -208,5 +212,8 @@ func (p *printer) approval(r approval.Requirement, said []string) {
 	}
 	if r.Ticket {
 		p.line("    A ticket must be named with the request.")
+	}
+	if r.Reason {
+		p.line("    It goes against the points marked \"rule\" above: whoever approves must say why.")
 	}
 }

@@ -242,7 +242,7 @@ const maxAuthors = 200
 func denials(v *check.Verdict) string {
 	var why []string
 	for _, f := range v.Findings {
-		if f.Severity == check.Deny {
+		if f.Stops() {
 			why = append(why, strings.TrimSpace(f.Message+" "+f.Help))
 		}
 	}

@@ -30,7 +30,14 @@ type Finding struct {
 	Line     int      `json:"line,omitempty"`
 	Record   string   `json:"record,omitempty"` // "expenses.apps.finmicro.example A"
 	Controls []string `json:"controls"`         // "SOC2:CC8.1", "ISO27001:A.8.32"
+
+	// Override names the approval rule of slipway.yaml whose people may let a change
+	// with this denial through. "" for a denial that nobody may override.
+	Override string `json:"override,omitempty"`
 }
+
+// Stops reports whether the finding stops its change for good.
+func (f Finding) Stops() bool { return f.Severity == Deny && f.Override == "" }
 
 // Record names a record set as findings and signals do, with the name as people read it.
 func Record(k zone.Key) string { return k.Name.Unicode() + " " + k.Type }
@@ -46,6 +53,7 @@ func Compare(a, b Finding) int {
 		cmp.Compare(a.Record, b.Record),
 		cmp.Compare(a.Message, b.Message),
 		cmp.Compare(a.Help, b.Help),
+		cmp.Compare(a.Override, b.Override),
 		slices.Compare(a.Controls, b.Controls),
 	)
 }
@@ -65,9 +73,7 @@ func Normalise(fs []Finding) []Finding {
 }
 
 // Denied reports whether any finding stops the change.
-func Denied(fs []Finding) bool {
-	return slices.ContainsFunc(fs, func(f Finding) bool { return f.Severity == Deny })
-}
+func Denied(fs []Finding) bool { return slices.ContainsFunc(fs, Finding.Stops) }
 
 func rank(s Severity) int {
 	switch s {

@@ -48,12 +48,12 @@ func (p *Policies) ask(ctx context.Context, doc ast.Object, in Input, z Zone, as
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			what := fmt.Sprintf("the policy %s/%s could not be asked", r.pkg, r.name)
+			what := fmt.Sprintf("the policy %s/%s could not be asked", r.Package, r.Name)
 			if z.Name != "" {
 				what += " about zone " + string(z.Name)
 			}
 			return nil, &zone.Error{
-				Place: r.place,
+				Place: r.Place,
 				What:  fmt.Sprintf("%s: %v", what, err),
 				Help:  "correct the policy, or make it look at less",
 			}
@@ -85,7 +85,7 @@ func (r rule) findings(answer any) ([]finding.Finding, error) {
 		elements = []any{a}
 	case bool: // deny := true, without a word of explanation
 		if a {
-			elements = []any{"the policy " + r.pkg + " refuses this change, and does not say why"}
+			elements = []any{"the policy " + r.Package + " refuses this change, and does not say why"}
 		}
 	case map[string]any: // deny[msg] := …, or one object
 		if _, ok := a["msg"]; ok {
@@ -100,7 +100,7 @@ func (r rule) findings(answer any) ([]finding.Finding, error) {
 	}
 	found := make([]finding.Finding, 0, len(elements))
 	for _, e := range elements {
-		f := finding.Finding{Rule: r.pkg + "/" + r.name, Severity: r.severity, Help: r.help, Controls: slices.Clone(r.controls)}
+		f := finding.Finding{Rule: r.Package + "/" + r.Name, Severity: r.severity(), Help: r.Help, Override: r.Override, Controls: slices.Clone(r.Controls)}
 		switch e := e.(type) {
 		case string:
 			f.Message = e
@@ -110,7 +110,7 @@ func (r rule) findings(answer any) ([]finding.Finding, error) {
 				return nil, r.malformed(e)
 			}
 			f.Message = msg
-			override(&f, r.pkg, e)
+			refine(&f, r.Package, e)
 		default:
 			return nil, r.malformed(e)
 		}
@@ -119,8 +119,8 @@ func (r rule) findings(answer any) ([]finding.Finding, error) {
 	return found, nil
 }
 
-// override takes what an object says beside msg.
-func override(f *finding.Finding, pkg string, e map[string]any) {
+// refine takes what an object says beside msg.
+func refine(f *finding.Finding, pkg string, e map[string]any) {
 	if s, ok := e["rule"].(string); ok && s != "" {
 		f.Rule = pkg + "/" + strings.TrimPrefix(s, pkg+"/")
 	}
@@ -143,8 +143,8 @@ func override(f *finding.Finding, pkg string, e map[string]any) {
 
 func (r rule) malformed(answer any) error {
 	return &zone.Error{
-		Place: r.place,
-		What:  fmt.Sprintf("the policy %s/%s answered %s, which is neither a text nor an object with msg", r.pkg, r.name, brief(answer)),
+		Place: r.Place,
+		What:  fmt.Sprintf("the policy %s/%s answered %s, which is neither a text nor an object with msg", r.Package, r.Name, brief(answer)),
 		Help:  `write: deny contains "what is wrong" if { … }`,
 	}
 }

@@ -7,6 +7,7 @@
 package policy
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -16,16 +17,15 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
-	"slipway/check/finding"
 	"slipway/zone"
 )
 
@@ -53,26 +53,48 @@ type File struct {
 func IsTest(name string) bool { return strings.HasSuffix(name, "_test.rego") }
 
 // Starter reads the policies of the starter kit, without their tests.
-func Starter(pack fs.FS) ([]File, error) {
-	var files []File
+func Starter(pack fs.FS) (Bundle, error) {
+	b := Bundle{Name: "starter"}
 	err := fs.WalkDir(pack, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || path.Ext(name) != ".rego" || IsTest(name) {
 			return err
 		}
 		src, err := fs.ReadFile(pack, name)
-		files = append(files, File{Path: "starter:" + name, Src: src})
+		b.Files = append(b.Files, File{Path: "starter:" + name, Src: src})
 		return err
 	})
-	return files, err
+	return b, err
 }
 
-// Digest is of the sources, whatever their order.
-func Digest(files []File) string {
-	sorted := slices.SortedFunc(slices.Values(files), func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+// Bundle is policies that come together, with the data that they look up.
+type Bundle struct {
+	Name  string // "starter", "repository", or a pack's "soc2 1.2.0"
+	Files []File
+	Data  map[string]any // JSON values, what Rego sees as data; nil for none
+
+	// Own marks the organisation's own bundle: a package that it defines replaces
+	// the package of that name of all other bundles as a whole, so that an
+	// organisation can change any decision. Two other bundles may not share a package.
+	Own bool
+}
+
+// Digest is of all that the bundles hold, whatever the order of their files.
+func Digest(bundles ...Bundle) string {
+	var files []File
 	h := sha256.New()
-	for _, f := range sorted {
-		sum := sha256.Sum256(f.Src)
-		fmt.Fprintf(h, "%q %x\n", f.Path, sum)
+	for _, b := range bundles {
+		files = append(files, b.Files...)
+		if len(b.Data) > 0 {
+			src, err := json.Marshal(b.Data) // maps come out sorted by key
+			if err != nil {
+				src = fmt.Append(nil, err) // Compile refuses such data
+			}
+			fmt.Fprintf(h, "data %q %x\n", b.Name, sha256.Sum256(src))
+		}
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	for _, f := range files {
+		fmt.Fprintf(h, "%q %x\n", f.Path, sha256.Sum256(f.Src))
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
@@ -80,32 +102,22 @@ func Digest(files []File) string {
 // Policies are compiled policies, ready to be asked. Safe for concurrent use.
 type Policies struct {
 	rules     []rule
+	packages  []Package
 	tier      rego.PreparedEvalQuery
 	tierPlace zone.Place
 }
 
-// rule is one rule that yields findings, such as data.dns.policy.deny.
-type rule struct {
-	pkg, name string // "dns.policy", "deny"
-	severity  finding.Severity
-	place     zone.Place
-	help      string   // from the METADATA annotation of the rule or its package
-	controls  []string // from its custom.controls
-	query     rego.PreparedEvalQuery
-}
-
-// Conftest's rule names (its "rego_deny", "violation_x" and so on).
-var (
-	denyName = regexp.MustCompile(`^(deny|violation)(_[a-zA-Z0-9]+)*$`)
-	warnName = regexp.MustCompile(`^warn(_[a-zA-Z0-9]+)*$`)
-)
-
-// Compile makes policies of the starter's files and the repository's own. A
-// package that the repository defines replaces the starter's package of the same
-// name as a whole, so that an organisation can change any decision. An error is a
-// *zone.Error that names file and line.
-func Compile(ctx context.Context, starter, repository []File) (*Policies, error) {
-	modules, err := parse(starter, repository)
+// Compile makes policies of bundles. An error is a *zone.Error that names file and line.
+func Compile(ctx context.Context, bundles ...Bundle) (*Policies, error) {
+	modules, err := parse(bundles)
+	if err != nil {
+		return nil, err
+	}
+	store, err := dataStore(bundles)
+	if err != nil {
+		return nil, err
+	}
+	units, err := units(modules)
 	if err != nil {
 		return nil, err
 	}
@@ -117,14 +129,54 @@ func Compile(ctx context.Context, starter, repository []File) (*Policies, error)
 	if compiler.Failed() {
 		return nil, sourceError(compiler.Errors)
 	}
-	p := &Policies{}
-	if err := p.collect(ctx, compiler, modules); err != nil {
-		return nil, err
+	p := &Policies{packages: packages(modules), rules: units}
+	for i, r := range p.rules {
+		if p.rules[i].query, err = prepare(ctx, compiler, store, r.ref); err != nil {
+			return nil, fmt.Errorf("policy %s/%s: %w", r.Package, r.Name, err)
+		}
 	}
-	if p.tier, err = prepare(ctx, compiler, "data."+TierPackage); err != nil {
+	for _, at := range sortedKeys(modules) {
+		if packageName(modules[at]) == TierPackage {
+			p.tierPlace = zone.Place{Path: at, Line: 1}
+		}
+	}
+	if p.tier, err = prepare(ctx, compiler, store, "data."+TierPackage); err != nil {
 		return nil, fmt.Errorf("package %s: %w", TierPackage, err)
 	}
 	return p, nil
+}
+
+// dataStore holds the bundles' data. Each name at the top belongs to one bundle.
+func dataStore(bundles []Bundle) (storage.Store, error) {
+	all, owner := map[string]any{}, map[string]string{}
+	for _, b := range bundles {
+		for name, value := range b.Data {
+			if first, taken := owner[name]; taken {
+				return nil, &zone.Error{
+					Place: zone.Place{Path: "policies", Line: 1},
+					What:  fmt.Sprintf("%s and %s both bring data.%s", first, b.Name, name),
+					Help:  "rename it in one of them, or leave one of them out",
+				}
+			}
+			all[name], owner[name] = value, b.Name
+		}
+	}
+	src, err := json.Marshal(all)
+	if err != nil {
+		return nil, fmt.Errorf("data of policies: %w", err)
+	}
+	if len(src) > MaxTotalBytes {
+		return nil, tooLarge("policies")
+	}
+	return inmem.NewFromReader(bytes.NewReader(src)), nil
+}
+
+func tooLarge(path string) error {
+	return &zone.Error{
+		Place: zone.Place{Path: path, Line: 1},
+		What:  fmt.Sprintf("policies are larger than Slipway reads (%d bytes in one file, %d in all)", MaxFileBytes, MaxTotalBytes),
+		Help:  "split the file, and keep what the rules do not need out of it",
+	}
 }
 
 //go:embed input.schema.json
@@ -150,172 +202,73 @@ func newCompiler() (*ast.Compiler, error) {
 		WithUseTypeCheckAnnotations(true), nil
 }
 
-// parse reads all modules and lets the repository's packages replace the starter's.
-func parse(starter, repository []File) (map[string]*ast.Module, error) {
-	if len(repository) > MaxFiles {
-		return nil, &zone.Error{
-			Place: zone.Place{Path: repository[MaxFiles].Path, Line: 1},
-			What:  fmt.Sprintf("there are more than %d policy files", MaxFiles),
-			Help:  "merge policies that belong together",
-		}
-	}
-	own, modules := map[string]bool{}, map[string]*ast.Module{}
-	var total int
-	for i, f := range slices.Concat(repository, starter) {
-		if total += len(f.Src); len(f.Src) > MaxFileBytes || total > MaxTotalBytes {
-			return nil, &zone.Error{
-				Place: zone.Place{Path: f.Path, Line: 1},
-				What:  fmt.Sprintf("policies are larger than Slipway reads (%d bytes in one file, %d in all)", MaxFileBytes, MaxTotalBytes),
-				Help:  "split the file, and keep data out of policies",
+// parse reads all modules and lets the organisation's packages replace the others.
+func parse(bundles []Bundle) (map[string]*ast.Module, error) {
+	owner, modules := map[string]Bundle{}, map[string]*ast.Module{}
+	var files, total int
+	// The organisation's own first, so that what they replace is known.
+	ordered := slices.SortedStableFunc(slices.Values(bundles), func(a, b Bundle) int { return rank(a) - rank(b) })
+	for _, b := range ordered {
+		for _, f := range b.Files {
+			if files++; files > MaxFiles {
+				return nil, &zone.Error{
+					Place: zone.Place{Path: f.Path, Line: 1},
+					What:  fmt.Sprintf("there are more than %d policy files", MaxFiles),
+					Help:  "merge policies that belong together",
+				}
 			}
+			if total += len(f.Src); len(f.Src) > MaxFileBytes || total > MaxTotalBytes {
+				return nil, tooLarge(f.Path)
+			}
+			m, err := ast.ParseModuleWithOpts(f.Path, string(f.Src), ast.ParserOptions{
+				RegoVersion:       ast.RegoV1,
+				ProcessAnnotation: true,
+				Capabilities:      capabilities(),
+			})
+			if err != nil {
+				return nil, sourceError(err)
+			}
+			if m == nil {
+				continue // nothing but comments
+			}
+			pkg := packageName(m)
+			first, taken := owner[pkg]
+			switch {
+			case taken && first.Own && !b.Own:
+				continue
+			case taken && first.Name != b.Name:
+				return nil, &zone.Error{
+					Place: zone.Place{Path: f.Path, Line: 1},
+					What:  fmt.Sprintf("%s and %s both define the package %s", first.Name, b.Name, pkg),
+					Help:  "leave one of them out; only policies/ of the zones repository replaces packages",
+				}
+			case !taken:
+				owner[pkg] = b
+			}
+			if _, twice := modules[f.Path]; twice {
+				return nil, &zone.Error{Place: zone.Place{Path: f.Path, Line: 1}, What: "two policy files have this name", Help: "rename one of the two"}
+			}
+			modules[f.Path] = m
 		}
-		m, err := ast.ParseModuleWithOpts(f.Path, string(f.Src), ast.ParserOptions{
-			RegoVersion:       ast.RegoV1,
-			ProcessAnnotation: true,
-			Capabilities:      capabilities(),
-		})
-		if err != nil {
-			return nil, sourceError(err)
-		}
-		if m == nil {
-			continue // nothing but comments
-		}
-		pkg := packageName(m)
-		if i < len(repository) {
-			own[pkg] = true
-		} else if own[pkg] {
-			continue
-		}
-		modules[f.Path] = m
 	}
 	return modules, nil
 }
 
-// collect prepares the rules that yield findings, in the order of files.
-func (p *Policies) collect(ctx context.Context, compiler *ast.Compiler, modules map[string]*ast.Module) error {
-	at := map[string]int{} // "dns.policy/deny" -> index in p.rules: a rule may have many bodies, in many files
-	for _, path := range sortedKeys(modules) {
-		m := modules[path]
-		pkg := packageName(m)
-		if pkg == TierPackage {
-			p.tierPlace = zone.Place{Path: path, Line: 1}
-		}
-		if strings.HasSuffix(pkg, "_test") {
-			continue
-		}
-		for _, r := range m.Rules {
-			name := string(r.Head.Name)
-			severity, ok := severityOf(name)
-			if !ok {
-				continue
-			}
-			if i, seen := at[pkg+"/"+name]; seen {
-				// Which body spoke is not known: only what is said of all of them is true.
-				p.rules[i].help, p.rules[i].controls = annotated(m, nil)
-				continue
-			}
-			query, err := prepare(ctx, compiler, m.Package.Path.String()+"."+name)
-			if err != nil {
-				return fmt.Errorf("policy %s/%s: %w", pkg, name, err)
-			}
-			at[pkg+"/"+name] = len(p.rules)
-			one := rule{pkg: pkg, name: name, severity: severity, place: zone.Place{Path: path}, query: query}
-			if r.Location != nil {
-				one.place.Line = r.Location.Row
-			}
-			one.help, one.controls = annotated(m, r)
-			p.rules = append(p.rules, one)
-		}
+func rank(b Bundle) int {
+	if b.Own {
+		return 0
 	}
-	return nil
+	return 1
 }
 
-func severityOf(rule string) (finding.Severity, bool) {
-	switch {
-	case denyName.MatchString(rule):
-		return finding.Deny, true
-	case warnName.MatchString(rule):
-		return finding.Warn, true
-	}
-	return "", false
-}
-
-// annotated reads help and controls from the METADATA of the rule, then of its package.
-func annotated(m *ast.Module, r *ast.Rule) (help string, controls []string) {
-	var all []*ast.Annotations
-	if r != nil {
-		all = append(all, r.Annotations...)
-	}
-	for _, a := range m.Annotations {
-		if a.Scope == "package" {
-			all = append(all, a)
-		}
-	}
-	for _, a := range all {
-		if help == "" {
-			help = a.Description
-		}
-		if list, ok := a.Custom["controls"].([]any); ok && controls == nil {
-			controls = texts(list)
-		}
-	}
-	return help, controls
-}
-
-func prepare(ctx context.Context, compiler *ast.Compiler, query string) (rego.PreparedEvalQuery, error) {
+func prepare(ctx context.Context, compiler *ast.Compiler, store storage.Store, query string) (rego.PreparedEvalQuery, error) {
 	return rego.New(
 		rego.Compiler(compiler),
+		rego.Store(store),
 		rego.Capabilities(capabilities()),
 		rego.Query("x := "+query),
 		rego.StrictBuiltinErrors(false), // as Conftest: a failing built-in makes its expression undefined
 	).PrepareForEval(ctx)
-}
-
-// forbidden built-ins reach outside the input: the network, the machine, the
-// clock, chance. Verdicts must replay (DESIGN.md, principle 5).
-var forbidden = map[string]bool{
-	"http.send":          true,
-	"net.lookup_ip_addr": true,
-	"opa.runtime":        true,
-	"rand.intn":          true,
-	"uuid.rfc4122":       true,
-	"time.now_ns":        true,
-	// Follow "$ref" to files and addresses.
-	"json.match_schema":  true,
-	"json.verify_schema": true,
-	// Judge by the machine's clock and its trusted roots.
-	"crypto.x509.parse_and_verify_certificates":              true,
-	"crypto.x509.parse_and_verify_certificates_with_options": true,
-	"io.jwt.decode_verify":                                   true,
-	// Draw random nonces.
-	"io.jwt.encode_sign":     true,
-	"io.jwt.encode_sign_raw": true,
-}
-
-// capabilities is what policies may use.
-func capabilities() *ast.Capabilities {
-	c := ast.CapabilitiesForThisVersion()
-	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool { return forbidden[b.Name] })
-	c.AllowNet = []string{} // empty, not nil: nil allows every host
-	return c
-}
-
-// eval asks one prepared query. ok is false when the answer is undefined.
-func eval(ctx context.Context, q rego.PreparedEvalQuery, input ast.Value, asOf time.Time) (answer any, ok bool, err error) {
-	bounded, cancel := context.WithTimeout(ctx, EvalTimeout)
-	defer cancel()
-	rs, err := q.Eval(bounded, rego.EvalParsedInput(input), rego.EvalTime(asOf), rego.EvalSortSets(true))
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, false, ctx.Err()
-	case topdown.IsCancel(err) || errors.Is(bounded.Err(), context.DeadlineExceeded):
-		return nil, false, fmt.Errorf("took longer than %s", EvalTimeout)
-	case err != nil:
-		return nil, false, err
-	case len(rs) == 0:
-		return nil, false, nil
-	}
-	return rs[0].Bindings["x"], true, nil
 }
 
 // sourceError turns OPA's complaint into one with a place.

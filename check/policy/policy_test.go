@@ -21,13 +21,18 @@ import (
 
 var asOf = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 
-func starterFiles(t testing.TB) []File {
+func shipped(t testing.TB) Bundle {
 	t.Helper()
-	files, err := Starter(starter.Policies())
+	b, err := Starter(starter.Policies())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return files
+	return b
+}
+
+// repository is an organisation's own bundle of one policy.
+func repository(src string) Bundle {
+	return Bundle{Name: "repository", Own: true, Files: []File{{Path: "policies/p.rego", Src: []byte(src)}}}
 }
 
 // The starter's policies come with Rego tests; they run here as `opa test` runs them.
@@ -119,7 +124,7 @@ warn contains "two"`,
 		{"tests are not rules", "package a_test\ndeny contains \"no\"", []finding.Finding{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := Compile(t.Context(), nil, []File{{Path: "policies/p.rego", Src: []byte(c.src)}})
+			p, err := Compile(t.Context(), repository(c.src))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +161,7 @@ func TestRefused(t *testing.T) {
 		{"too large", "package a\n#" + strings.Repeat("x", MaxFileBytes), "larger than Slipway reads"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Compile(t.Context(), nil, []File{{Path: "policies/p.rego", Src: []byte(c.src)}})
+			_, err := Compile(t.Context(), repository(c.src))
 			var e *zone.Error
 			if !errors.As(err, &e) || !strings.Contains(err.Error(), c.want) || e.Place.Line == 0 {
 				t.Errorf("got %v, want a *zone.Error with %q", err, c.want)
@@ -172,7 +177,7 @@ func TestMalformedAnswer(t *testing.T) {
 		"package a\ndeny contains {\"message\": \"x\"}",
 		"package a\ndeny := 7",
 	} {
-		p, err := Compile(t.Context(), nil, []File{{Path: "policies/p.rego", Src: []byte(src)}})
+		p, err := Compile(t.Context(), repository(src))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,13 +194,13 @@ deny contains "x" if {
 	some b in numbers.range(1, 100000)
 	a * b == 7.5
 }`
-	p, err := Compile(t.Context(), nil, []File{{Path: "policies/slow.rego", Src: []byte(src)}})
+	p, err := Compile(t.Context(), repository(src))
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := Input{Zones: []Zone{{Name: "finmicro.example"}}}
 	_, err = p.Judge(t.Context(), in, asOf)
-	if err == nil || !strings.Contains(err.Error(), "policies/slow.rego:2: the policy slow.one/deny could not be asked about zone finmicro.example: took longer than 2s") {
+	if err == nil || !strings.Contains(err.Error(), "policies/p.rego:2: the policy slow.one/deny could not be asked about zone finmicro.example: took longer than 2s") {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -207,8 +212,8 @@ deny contains "x" if {
 
 // A package of the repository replaces the starter's package of that name, and no other.
 func TestOverride(t *testing.T) {
-	own := File{Path: "policies/tier.rego", Src: []byte("package slipway.tier\ntier := \"yellow\"\nreasons contains \"we say so\"\nscore := 250\nweights := {\"wildcard\": -3}\napprovals contains {\"rule\": \"yellow\", \"why\": [\"b\", \"a\"]}")}
-	p, err := Compile(t.Context(), starterFiles(t), []File{own})
+	own := repository("package slipway.tier\ntier := \"yellow\"\nreasons contains \"we say so\"\nscore := 250\nweights := {\"wildcard\": -3}\napprovals contains {\"rule\": \"yellow\", \"why\": [\"b\", \"a\"]}")
+	p, err := Compile(t.Context(), shipped(t), own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +235,7 @@ func TestUndecided(t *testing.T) {
 		"nothing":    "package slipway.tier\nx := 1",
 		"wrong form": "package slipway.tier\ntier := 7\nscore := \"high\"\nweights := [1]\napprovals := true\nreasons := 3",
 	} {
-		p, err := Compile(t.Context(), starterFiles(t), []File{{Path: "policies/tier.rego", Src: []byte(src)}})
+		p, err := Compile(t.Context(), shipped(t), repository(src))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,25 +248,29 @@ func TestUndecided(t *testing.T) {
 
 func TestDigest(t *testing.T) {
 	a, b := File{"a.rego", []byte("package a")}, File{"b.rego", []byte("package b")}
-	if Digest([]File{a, b}) != Digest([]File{b, a}) {
+	of := func(files ...File) string { return Digest(Bundle{Files: files}) }
+	if of(a, b) != of(b, a) {
 		t.Error("the digest depends on the order of files")
 	}
-	if Digest([]File{a}) == Digest([]File{{"a.rego", []byte("package a\n")}}) || Digest([]File{a}) == Digest([]File{{"b.rego", a.Src}}) {
+	if of(a) == of(File{"a.rego", []byte("package a\n")}) || of(a) == of(File{"b.rego", a.Src}) {
 		t.Error("the digest does not depend on content and path")
+	}
+	if data := map[string]any{"x": []any{1}}; Digest(Bundle{Data: data}) == of() || Digest(Bundle{Data: data}) != Digest(Bundle{Data: map[string]any{"x": []any{1}}}) {
+		t.Error("the digest does not depend on the data, and on that alone")
 	}
 }
 
 func BenchmarkCompile(b *testing.B) {
-	files := starterFiles(b)
+	files := shipped(b)
 	for b.Loop() {
-		if _, err := Compile(b.Context(), files, nil); err != nil {
+		if _, err := Compile(b.Context(), files); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkJudgeAndDecide(b *testing.B) {
-	p, err := Compile(b.Context(), starterFiles(b), nil)
+	p, err := Compile(b.Context(), shipped(b))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	matchesSchema(t, doc)
-	p, err := Compile(t.Context(), starterFiles(t), []File{{Path: "policies/naming.rego", Src: []byte(block("rego"))}})
+	p, err := Compile(t.Context(), shipped(t), repository(block("rego")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestDocumentation(t *testing.T) {
 // A policy may declare that it is meant for another input.
 func TestOwnSchema(t *testing.T) {
 	src := "# METADATA\n# scope: package\n# schemas:\n#   - input: {}\npackage other\ndeny contains \"x\" if input.kind == \"Deployment\"\n"
-	if _, err := Compile(t.Context(), nil, []File{{Path: "policies/k8s.rego", Src: []byte(src)}}); err != nil {
+	if _, err := Compile(t.Context(), repository(src)); err != nil {
 		t.Error(err)
 	}
 }

@@ -51,7 +51,7 @@ func (c *Change) digest() (string, error) {
 		v.Edits[i] = editContent{e.Op, e.Zone, e.Name, e.Type, e.Before, e.After}
 	}
 	for i, e := range c.Apps {
-		v.Apps[i] = appContent{e.Op, e.Name, e.Before, e.After}
+		v.Apps[i] = appContent(e)
 	}
 	canonical, err := canonicalJSON(v)
 	if err != nil {

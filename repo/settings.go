@@ -135,7 +135,6 @@ var settingsKeys = []string{
 type settingsParser struct {
 	*document
 	s         *Settings
-	approvals *yaml.Node
 	zones     []field
 	groupRefs []*yaml.Node // group names used by approvals and restricted-types
 }

@@ -12,6 +12,7 @@ import (
 	"slipway/change"
 	"slipway/check"
 	"slipway/repo"
+	"slipway/report"
 )
 
 // workTree is the value of --head that stands for the files on disk.
@@ -108,6 +109,7 @@ func (t *tool) checkCommand() *cobra.Command {
 	var o comparison
 	var as, asOf string
 	var out *format
+	var reports also
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Judge a change: would it be allowed, and who must approve it?",
@@ -123,11 +125,16 @@ message begins with the file and line to mend.`,
 		Example: `  slipway check                                      the files on disk, since main
   slipway check --base HEAD~1 --head HEAD            the last commit
   slipway check --format json | jq .tier             for a pipeline
+  slipway check --format github --also sarif=slipway.sarif --also markdown=comment.md
+                                                     annotations, code scanning and a comment
   slipway check --as ana@finmicro.example            as if Ana had asked
   slipway check --as-of 2026-01-31T12:00:00Z         as it was judged then`,
 		GroupID: groupCheck,
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := reports.check(); err != nil {
+				return err
+			}
 			when, err := t.moment("--as-of", asOf)
 			if err != nil {
 				return err
@@ -139,10 +146,13 @@ message begins with the file and line to mend.`,
 			if err != nil {
 				return err
 			}
-			if *out == asJSON {
-				err = check.WriteJSON(t.stdout, v)
-			} else {
+			if *out == asText {
 				err = t.showVerdict(v)
+			} else {
+				err = report.Write(t.stdout, *out, v)
+			}
+			if err == nil {
+				err = reports.write(v)
 			}
 			if err == nil && v.Denied {
 				err = verdictNo
@@ -153,7 +163,8 @@ message begins with the file and line to mend.`,
 	o.flags(c)
 	c.Flags().StringVar(&as, "as", "", "e-mail address of who asks (default: the head's author, or Git's user.email)")
 	c.Flags().StringVar(&asOf, "as-of", "", "judge as of this time (default now)")
-	out = formatFlag(c)
+	c.Flags().StringArrayVar((*[]string)(&reports), "also", nil, "write another report of the same verdict to a file, FORMAT=FILE; may be repeated")
+	out = formatFlag(c, report.Formats()[2:]...)
 	return c
 }
 
@@ -198,14 +209,17 @@ and apps together.`,
 			if err != nil {
 				return err
 			}
-			if *out == asJSON {
+			switch *out {
+			case asJSON:
 				return t.printJSON(difference)
+			case report.Markdown:
+				return report.Plan(t.stdout, difference)
 			}
 			return t.showPlan(difference)
 		},
 	}
 	o.flags(c)
-	out = formatFlag(c)
+	out = formatFlag(c, report.Markdown)
 	return c
 }
 

@@ -126,7 +126,8 @@ func exitCodesTopic() *cobra.Command {
 
   0  It worked, and the answer is yes: nothing denied, nothing found.
   1  It worked, and the answer is no: a change is denied or refused, a log does not
-     verify, a zone has drifted, or an app that you waited for did not go live.
+     verify, a zone has drifted, a file is not laid out as slipway fmt --check wants it,
+     a file would be overwritten, or an app that you waited for did not go live.
   2  There is no answer: arguments that make no sense, a file that cannot be read
      (the message begins with file and line), or a server that cannot be reached.
 
@@ -201,31 +202,4 @@ func group(use, short, long, id string, sub ...*cobra.Command) *cobra.Command {
 	}
 	c.AddCommand(sub...)
 	return c
-}
-
-// format is the value of --format.
-type format string
-
-const (
-	asText format = "text"
-	asJSON format = "json"
-)
-
-func formatFlag(c *cobra.Command) *format {
-	f := asText
-	c.Flags().Var(&f, "format", "output as text or json")
-	c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
-	return &f
-}
-
-func (f *format) String() string { return string(*f) }
-func (f *format) Type() string   { return "text|json" }
-
-func (f *format) Set(s string) error {
-	switch format(s) {
-	case asText, asJSON:
-		*f = format(s)
-		return nil
-	}
-	return fmt.Errorf("use text or json")
 }

@@ -37,7 +37,8 @@ type Vote struct {
 	ChangeDigest string    `json:"change_digest"`
 	PolicyDigest string    `json:"policy_digest"`
 	At           time.Time `json:"at"`
-	Via          string    `json:"via"` // cli | api | portal
+	Via          string    `json:"via"`               // cli | api | portal
+	Vouched      []string  `json:"vouched,omitempty"` // everyone whose word the voter's sign-in rests on
 	EventID      string    `json:"event_id,omitempty"`
 }
 
@@ -46,7 +47,8 @@ type Subject struct {
 	ChangeDigest string        `json:"change_digest"`
 	PolicyDigest string        `json:"policy_digest"`
 	Requester    string        `json:"requester"`
-	Authors      []string      `json:"authors"` // every commit's author and committer
+	Authors      []string      `json:"authors"`           // every commit's author and committer
+	Vouched      []string      `json:"vouched,omitempty"` // everyone whose word the requester's sign-in rests on
 	Requirements []Requirement `json:"requirements"`
 	Open         bool          `json:"open"` // accepting votes
 	Opened       time.Time     `json:"opened"`
@@ -81,7 +83,7 @@ type Missing struct {
 
 // The codes of a Refusal. They are a published interface: callers map codes, never texts.
 const (
-	SelfApproval      = "self-approval"       // the person asked for the change, or wrote a commit of it
+	SelfApproval      = "self-approval"       // the person asked for the change or wrote a commit of it, or may be acting as who did
 	NotAMember        = "not-a-member"        // of no group that the change needs
 	StaleContent      = "stale-content"       // the vote is on another content
 	StalePolicy       = "stale-policy"        // the vote is under another policy

@@ -47,6 +47,11 @@ func content(d string) func(*Vote)     { return func(v *Vote) { v.ChangeDigest =
 func policy(d string) func(*Vote)      { return func(v *Vote) { v.PolicyDigest = d } }
 func closed(s Subject) Subject         { s.Open = false; return s }
 func unjudged(s Subject) Subject       { s.ChangeDigest = ""; return s }
+func vouched(by ...string) func(*Vote) { return func(v *Vote) { v.Vouched = by } }
+func askedOnTheWordOf(s Subject, p ...string) Subject {
+	s.Vouched = p
+	return s
+}
 func votes(v ...Vote) []Vote           { return v }
 func approves(who, groups string) Vote { return vote(Approve, who, groups) }
 
@@ -69,6 +74,14 @@ func TestCheck(t *testing.T) {
 		{"a commit's author", subject(yellow), nil, approves("bob", "infosec"), SelfApproval, ""},
 		{"a commit's author as Git writes it", subject(yellow), nil, vote(Approve, "", "infosec", as("Bob B. <BOB@finmicro.example>")), SelfApproval, ""},
 		{"the requester cannot reject either", subject(yellow), nil, vote(Reject, "ana", "infosec"), SelfApproval, "cancel"},
+		{"signed in by the requester's link", subject(yellow), nil, vote(Approve, "ivy", "infosec", vouched("ana@finmicro.example", "slipway")), SelfApproval, "another administrator"},
+		{"signed in by the link of one whom the requester let in", subject(yellow), nil, vote(Approve, "ivy", "infosec", vouched("adam@finmicro.example", "ANA@finmicro.example")), SelfApproval, "goes back to ANA"},
+		{"signed in by an author's link", subject(yellow), nil, vote(Approve, "ivy", "infosec", vouched("bob@finmicro.example")), SelfApproval, ""},
+		{"rejection by the requester's link", subject(yellow), nil, vote(Reject, "ivy", "infosec", vouched("ana@finmicro.example")), SelfApproval, ""},
+		{"signed in by somebody else's link", subject(yellow), nil, vote(Approve, "ivy", "infosec", vouched("adam@finmicro.example", "slipway")), "", ""},
+		{"who made the requester's link", askedOnTheWordOf(subject(yellow), "ivy@finmicro.example"), nil, approves("ivy", "infosec"), SelfApproval, "could be your own"},
+		{"both signed in by one administrator", askedOnTheWordOf(subject(yellow), "adam@finmicro.example"), nil, vote(Approve, "ivy", "infosec", vouched("adam@finmicro.example")), "", ""},
+		{"a recorded vote by the requester's link can be given anew", subject(yellow), votes(vote(Approve, "ivy", "infosec", vouched("ana@finmicro.example"))), approves("ivy", "infosec"), "", ""},
 		{"a stranger", subject(yellow), nil, approves("eve", "marketing"), NotAMember, "InfoSec or Platform Ops"},
 		{"nobody", subject(yellow), nil, vote(Approve, "", "infosec", as(" ")), NotAMember, ""},
 		{"groups are compared exactly", subject(yellow), nil, approves("eve", "InfoSec"), NotAMember, ""},
@@ -137,6 +150,7 @@ func TestTally(t *testing.T) {
 			"approvers that nobody has named: an administrator must give the rule “odd” its groups in slipway.yaml", 1},
 		{"yellow waits", subject(yellow), nil, 0, "open", "", "one approver from InfoSec or Platform Ops", 0},
 		{"yellow by one", subject(yellow), votes(approves("ivy", "infosec")), 0, "approved", "infosec=ivy", "", 0},
+		{"yellow by the requester's link", subject(yellow), votes(vote(Approve, "ivy", "infosec", vouched("ana@finmicro.example"))), 0, "open", "", "one approver from InfoSec or Platform Ops", 1},
 		{"yellow by the requester alone", subject(yellow), votes(approves("ana", "infosec")), 0, "open", "", "one approver from InfoSec or Platform Ops", 1},
 		{"a count of zero is one", subject(Requirement{Rule: "r", AnyOf: []string{"infosec"}}), nil, 0, "open", "", "one approver from InfoSec", 0},
 		{"two of any", subject(two), votes(approves("ivy", "infosec")), 0, "open", "infosec=ivy",

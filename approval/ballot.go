@@ -55,6 +55,7 @@ type ballot struct {
 	subject  Subject
 	deadline time.Time       // zero: none
 	involved map[string]bool // who asked for the change or wrote it
+	sponsors map[string]bool // who may have asked for it in the requester's name
 	needed   map[string]bool // groups that some requirement names
 	standing []Vote          // approvals in force, at most one a person, oldest first
 	voters   map[string]bool // the people of standing
@@ -63,10 +64,13 @@ type ballot struct {
 }
 
 func newBallot(s Subject) *ballot {
-	b := &ballot{subject: s, involved: make(map[string]bool), needed: make(map[string]bool), voters: make(map[string]bool)}
+	b := &ballot{subject: s, involved: make(map[string]bool), sponsors: make(map[string]bool), needed: make(map[string]bool), voters: make(map[string]bool)}
 	b.involved[person(s.Requester)] = true
 	for _, a := range s.Authors {
 		b.involved[person(a)] = true
+	}
+	for _, p := range s.Vouched {
+		b.sponsors[person(p)] = true
 	}
 	for _, r := range s.Requirements {
 		for _, g := range r.AnyOf {
@@ -141,6 +145,9 @@ func (b *ballot) refusal(v Vote, at time.Time) *Refusal {
 		}
 		return refuse(SelfApproval, "This is your own change: you asked for it or wrote a part of it, so somebody else must approve it. Ask %s.", b.whom())
 	}
+	if r := b.impersonation(v); r != nil {
+		return r
+	}
 	if !b.member(v) {
 		return refuse(NotAMember, "This change is decided by %s, and you are in none of these groups. Ask one of their members, or ask an administrator to add you to a group.", b.whom())
 	}
@@ -161,6 +168,22 @@ func (b *ballot) refusal(v Vote, at time.Time) *Refusal {
 	}
 	if v.Decision == Approve && b.stands(v.Person) {
 		return refuse(AlreadyVoted, "You have approved this change already; once is enough. To take it back, withdraw your approval.")
+	}
+	return nil
+}
+
+// impersonation refuses a vote that cannot be told from the requester's own: whoever made a
+// sign-in link for somebody could have used it up and acted in their name.
+func (b *ballot) impersonation(v Vote) *Refusal {
+	for _, p := range v.Vouched {
+		if b.involved[person(p)] {
+			return refuse(SelfApproval, "You are signed in by a link that goes back to %s, who asked for this change or wrote a part of it, so your vote could be theirs. "+
+				"Ask another administrator for a sign-in link, sign in by it, and decide then; or leave it to another member of %s.", p, b.whom())
+		}
+	}
+	if b.sponsors[person(v.Person)] {
+		return refuse(SelfApproval, "Whoever asked for this change is signed in by a link that goes back to you, so it could be your own. "+
+			"Leave the decision to another member of %s.", b.whom())
 	}
 	return nil
 }

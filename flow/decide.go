@@ -43,7 +43,7 @@ func (s *Service) Vote(ctx context.Context, by identity.Person, id string, d app
 	}
 	v := approval.Vote{
 		Person: by.ID, Groups: settings.GroupsOf(by.ID), Decision: d, Reason: reason,
-		ChangeDigest: changeDigest, PolicyDigest: policyDigest, At: s.now(), Via: short(via, 20),
+		ChangeDigest: changeDigest, PolicyDigest: policyDigest, At: s.now(), Via: short(via, 20), Vouched: by.Vouched,
 	}
 	if refusal := approval.Check(st.Subject, st.Votes, v, v.At); refusal != nil {
 		return st, s.refuseVote(ctx, st, by, v, refusal)
@@ -56,7 +56,7 @@ func (s *Service) Vote(ctx context.Context, by identity.Person, id string, d app
 	r, err := s.record(ctx, st, audit.Event{
 		Actor: actor(by.ID, by.Role), Action: actions[d], Timestamp: v.At, ArtifactRefs: pick(st.Artifacts, "verdict"),
 		Resource: audit.Resource{Zone: only(st.Zones)}, Once: fmt.Sprintf("%s/vote/%d", id, len(st.Events)),
-	}, lifecycle.VoteDetails{Groups: v.Groups, Reason: reason, ChangeDigest: changeDigest, PolicyDigest: policyDigest, Via: v.Via})
+	}, lifecycle.VoteDetails{Groups: v.Groups, Reason: reason, ChangeDigest: changeDigest, PolicyDigest: policyDigest, Via: v.Via, Vouched: v.Vouched})
 	if err != nil {
 		return st, explain("record the vote", err)
 	}
@@ -71,7 +71,7 @@ func (s *Service) refuseVote(ctx context.Context, st lifecycle.State, by identit
 	_, err := s.record(ctx, st, audit.Event{
 		Actor: actor(by.ID, by.Role), Action: audit.RefuseVote, Timestamp: v.At,
 		Once: fmt.Sprintf("%s/refuse/%s/%s/%s/%s", st.ID, by.ID, refusal.Code, short(string(v.Decision), 20), st.Subject.ChangeDigest),
-	}, lifecycle.RefusalDetails{Code: refusal.Code, Text: refusal.Text, Decision: short(string(v.Decision), 20), Via: v.Via})
+	}, lifecycle.RefusalDetails{Code: refusal.Code, Text: refusal.Text, Decision: short(string(v.Decision), 20), Via: v.Via, Vouched: v.Vouched})
 	if err != nil {
 		s.o.Logger.Warn("a refused vote could not be recorded", "change", st.ID, "error", err)
 	}

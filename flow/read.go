@@ -66,7 +66,7 @@ func (s *Service) Inbox(ctx context.Context, by identity.Person) ([]lifecycle.St
 	for _, st := range open {
 		now := s.now()
 		vote := approval.Vote{
-			Person: by.ID, Groups: groups, Decision: approval.Approve, At: now,
+			Person: by.ID, Groups: groups, Decision: approval.Approve, At: now, Vouched: by.Vouched,
 			ChangeDigest: st.Subject.ChangeDigest, PolicyDigest: st.Subject.PolicyDigest,
 		}
 		if st.Phase == lifecycle.Waiting && approval.Check(st.Subject, st.Votes, vote, now) == nil {

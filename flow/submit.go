@@ -323,7 +323,7 @@ func (s *Service) recordSubmission(ctx context.Context, st lifecycle.State, acti
 		ArtifactRefs: map[string]string{"request": digest},
 	}, lifecycle.SubmitDetails{
 		Revision: st.Revision, Head: st.Head, Title: sub.Title, Ticket: sub.Ticket, Via: sub.Via,
-		NotBefore: sub.NotBefore, ThirdParty: sub.By.ThirdParty,
+		NotBefore: sub.NotBefore, ThirdParty: sub.By.ThirdParty, Vouched: sub.By.Vouched,
 	})
 	return err
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -111,6 +112,22 @@ func (d *Door) Basic(r *http.Request) (Person, error) {
 		return Person{}, ErrNoCredentials
 	}
 	return d.guarded(r, func() (Person, error) { return d.service.Token(r.Context(), secret) })
+}
+
+type personKey struct{}
+
+// WithPerson hands who was let in on to a handler that is behind the door.
+func WithPerson(ctx context.Context, p Person) context.Context {
+	return context.WithValue(ctx, personKey{}, p)
+}
+
+// PersonOf is who was let in; ErrNoCredentials is nobody.
+func PersonOf(ctx context.Context) (Person, error) {
+	p, ok := ctx.Value(personKey{}).(Person)
+	if !ok {
+		return Person{}, ErrNoCredentials
+	}
+	return p, nil
 }
 
 // guarded refuses an address that has guessed too often, and counts a wrong secret.

@@ -17,7 +17,7 @@ func TestTheDoor(t *testing.T) {
 	for _, secure := range []bool{true, false} {
 		t.Run(fmt.Sprintf("secure=%v", secure), func(t *testing.T) {
 			door := identity.NewDoor(s, secure, nil)
-			link, err := s.IssueLink(t.Context(), identity.System, "ana@example.com", "", 0)
+			link, err := s.IssueLink(t.Context(), identity.Person{ID: identity.System}, "ana@example.com", "", 0)
 			if err != nil {
 				t.Fatal(err)
 			}

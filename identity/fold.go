@@ -22,18 +22,25 @@ type (
 	linkDetails struct {
 		Digest  string    `json:"digest"` // of the link's token
 		Expires time.Time `json:"expires"`
-		Role    string    `json:"role,omitempty"` // when it is to change
+		Role    string    `json:"role,omitempty"`    // when it is to change
+		Vouched []string  `json:"vouched,omitempty"` // whom it rests on: the issuer, and whom the issuer's session rested on
 	}
 	// signInDetails: sign-in; the account is the actor.
 	signInDetails struct {
-		Link  string `json:"link"`  // digest of the link's token
-		Nonce string `json:"nonce"` // tells apart two that redeem at once
+		Link    string   `json:"link"`              // digest of the link's token
+		Nonce   string   `json:"nonce"`             // tells apart two that redeem at once
+		Vouched []string `json:"vouched,omitempty"` // those of the link
 	}
 	// tokenDetails: issue-token; the owner is the actor, the label the resource's name.
 	tokenDetails struct {
 		ID      string    `json:"id"`
 		Digest  string    `json:"digest"`
 		Expires time.Time `json:"expires"`
+		Vouched []string  `json:"vouched,omitempty"` // those of the session that it was made in
+	}
+	// stopDetails: disable-account and enable-account; the account is the resource's name.
+	stopDetails struct {
+		Reason string `json:"reason,omitempty"`
 	}
 	// revokeDetails: revoke-token.
 	revokeDetails struct {
@@ -48,7 +55,7 @@ const replayPage = 1000
 // replay reads this package's events from the index and folds them in the log's order.
 func (s *Service) replay(ctx context.Context) error {
 	var all []audit.Receipt
-	for _, action := range []audit.Action{audit.CreateAccount, audit.IssueLink, audit.SignIn, audit.IssueToken, audit.RevokeToken} {
+	for _, action := range []audit.Action{audit.CreateAccount, audit.IssueLink, audit.SignIn, audit.IssueToken, audit.RevokeToken, audit.DisableAccount, audit.EnableAccount} {
 		q := audit.Query{Action: action, Limit: replayPage}
 		for {
 			page, err := s.log.Index().Events(ctx, q)
@@ -93,25 +100,35 @@ func (s *Service) fold(r audit.Receipt) error {
 		if a := s.accounts[e.Resource.Name]; a != nil && d.Role != "" {
 			a.role = d.Role
 		}
-		if s.links[d.Digest] == nil {
-			s.links[d.Digest] = &link{account: e.Resource.Name, expires: d.Expires}
+		if s.links[d.Digest] == nil && !s.stoppedAfter(e.Resource.Name, r.Index) {
+			s.links[d.Digest] = &link{account: e.Resource.Name, expires: d.Expires, vouched: distinct(append([]string{e.Actor.ID}, d.Vouched...))}
 		}
 	case audit.SignIn:
 		d, err := details[signInDetails](r)
 		if err != nil {
 			return err
 		}
-		if l := s.links[d.Link]; l != nil {
+		l := s.links[d.Link]
+		if l != nil {
 			l.used = true
+		}
+		if a := s.accounts[e.Actor.ID]; a != nil && l != nil {
+			a.vouched = distinct(append(a.vouched, l.vouched...))
 		}
 	case audit.IssueToken:
 		d, err := details[tokenDetails](r)
 		if err != nil {
 			return err
 		}
-		if s.tokens[d.Digest] == nil {
-			s.tokens[d.Digest] = &token{owner: e.Actor.ID, info: TokenInfo{ID: d.ID, Label: e.Resource.Name, Issued: e.Timestamp, Expires: d.Expires}}
+		if s.tokens[d.Digest] == nil && !s.stoppedAfter(e.Actor.ID, r.Index) {
+			t := &token{owner: e.Actor.ID, info: TokenInfo{ID: d.ID, Label: e.Resource.Name, Issued: e.Timestamp, Expires: d.Expires}, vouched: d.Vouched}
+			if a := s.accounts[e.Actor.ID]; len(t.vouched) == 0 && a != nil {
+				t.vouched = a.vouched // the session is not known: any that there was
+			}
+			s.tokens[d.Digest] = t
 		}
+	case audit.DisableAccount, audit.EnableAccount:
+		s.foldStop(r)
 	case audit.RevokeToken:
 		d, err := details[revokeDetails](r)
 		if err != nil {

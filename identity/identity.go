@@ -6,6 +6,10 @@
 // operator. What groups a person has is asked of the Directory each time and
 // never remembered: who leaves a group loses its rights with the next request.
 // The package decides nothing about changes. Read this file, then link.go.
+//
+// Whoever makes a link for somebody could use it up and act as that person. So
+// every session and token remembers who it descends from (Person.Vouched), and
+// votes are held against that.
 package identity
 
 import (
@@ -17,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/mail"
 	"slices"
 	"strings"
@@ -35,6 +40,7 @@ var (
 	ErrNoLink      = errors.New("this sign-in link is not known")
 	ErrLinkUsed    = errors.New("this sign-in link has already been used")
 	ErrLinkExpired = errors.New("this sign-in link has expired")
+	ErrNoAccount   = errors.New("not known")
 )
 
 // System is the actor of what Slipway does by itself.
@@ -50,6 +56,12 @@ type Person struct {
 	Groups     []string `json:"groups"`
 	ThirdParty bool     `json:"third_party"`
 	Admin      bool     `json:"admin"`
+	Disabled   bool     `json:"disabled,omitempty"` // in lists only: a disabled account's person is never returned otherwise
+
+	// Vouched names everyone whose word this session or token rests on: who issued the
+	// link that it began with, whose word that one's own session rested on, and so on. System
+	// stands for a link that the server itself printed.
+	Vouched []string `json:"vouched,omitempty"`
 
 	Via     string    `json:"-"` // session | token; "" when nobody has signed in
 	Expires time.Time `json:"-"` // when that session or token ends at the latest
@@ -77,6 +89,16 @@ type Service struct {
 type account struct {
 	id, role string
 	created  time.Time
+	disabled bool
+	stopped  stop     // when it was disabled last
+	vouched  []string // everyone that a sign-in of it rested on so far
+}
+
+// stop is a moment before which nothing of an account counts any more.
+type stop struct {
+	at    time.Time
+	index uint64 // in the log
+	ever  bool
 }
 
 // New folds every account, link and token from the log's index.
@@ -130,16 +152,21 @@ func parseRole(s string) (string, error) {
 // Person returns an account's person without asking for a secret. It is for
 // those who have established by other means who acts, such as the Git host.
 func (s *Service) Person(ctx context.Context, id string) (Person, error) {
-	return s.person(ctx, id, "", time.Time{})
-}
-
-func (s *Service) person(ctx context.Context, id, via string, expires time.Time) (Person, error) {
 	s.mu.RLock()
 	a := s.accounts[id]
+	off := a != nil && a.disabled
 	s.mu.RUnlock()
-	if a == nil {
+	switch {
+	case a == nil:
 		return Person{}, fmt.Errorf("%w: there is no account for %s", ErrNoSession, id)
+	case off:
+		return Person{}, fmt.Errorf("%w: the account of %s is disabled", ErrNoSession, id)
 	}
+	return s.person(ctx, id)
+}
+
+// person is an account's person, whatever has become of the account.
+func (s *Service) person(ctx context.Context, id string) (Person, error) {
 	groups, third, admin, err := s.dir(ctx, id)
 	if err != nil {
 		return Person{}, fmt.Errorf("groups of %s: %w", id, err)
@@ -147,24 +174,24 @@ func (s *Service) person(ctx context.Context, id, via string, expires time.Time)
 	if groups == nil {
 		groups = []string{}
 	}
-	return Person{ID: id, Role: s.role(id), Groups: groups, ThirdParty: third, Admin: admin, Via: via, Expires: expires}, nil
+	return Person{ID: id, Role: s.role(id), Groups: groups, ThirdParty: third, Admin: admin}, nil
 }
 
 // Accounts lists everyone who has an account, by ID.
 func (s *Service) Accounts(ctx context.Context) ([]Person, error) {
 	s.mu.RLock()
-	ids := make([]string, 0, len(s.accounts))
-	for id := range s.accounts {
-		ids = append(ids, id)
+	disabled := make(map[string]bool, len(s.accounts))
+	for id, a := range s.accounts {
+		disabled[id] = a.disabled
 	}
 	s.mu.RUnlock()
-	slices.Sort(ids)
-	people := make([]Person, 0, len(ids))
-	for _, id := range ids {
-		p, err := s.Person(ctx, id)
+	people := make([]Person, 0, len(disabled))
+	for _, id := range slices.Sorted(maps.Keys(disabled)) {
+		p, err := s.person(ctx, id)
 		if err != nil {
 			return nil, err
 		}
+		p.Disabled = disabled[id]
 		people = append(people, p)
 	}
 	return people, nil

@@ -97,7 +97,7 @@ func directory(_ context.Context, id string) (groups []string, third, admin bool
 
 func signIn(t *testing.T, s *identity.Service, id, role string) (string, identity.Person) {
 	t.Helper()
-	link, err := s.IssueLink(t.Context(), identity.System, id, role, 0)
+	link, err := s.IssueLink(t.Context(), identity.Person{ID: identity.System}, id, role, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func signIn(t *testing.T, s *identity.Service, id, role string) (string, identit
 func TestALinkSignsInOnce(t *testing.T) {
 	w := newWorld(t)
 	s := w.service(t)
-	link, err := s.IssueLink(t.Context(), identity.System, " Ivy@Example.com", "infosec", 0)
+	link, err := s.IssueLink(t.Context(), identity.Person{ID: identity.System}, " Ivy@Example.com", "infosec", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestARacedLinkSignsInOnce(t *testing.T) {
 	w := newWorld(t)
 	// Two services over one log have nothing but the log to agree by.
 	services := []*identity.Service{w.service(t), nil}
-	link, err := services[0].IssueLink(t.Context(), identity.System, "ana@example.com", "", 0)
+	link, err := services[0].IssueLink(t.Context(), identity.Person{ID: identity.System}, "ana@example.com", "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func count(m *sync.Map) (n int) {
 func TestLinksExpire(t *testing.T) {
 	w := newWorld(t)
 	s := w.service(t)
-	link, err := s.IssueLink(t.Context(), identity.System, "ana@example.com", "", time.Hour)
+	link, err := s.IssueLink(t.Context(), identity.Person{ID: identity.System}, "ana@example.com", "", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestLinksExpire(t *testing.T) {
 	if _, _, err := s.RedeemLink(t.Context(), link); !errors.Is(err, identity.ErrLinkExpired) {
 		t.Errorf("after its hour: %v, want ErrLinkExpired", err)
 	}
-	if _, err := s.IssueLink(t.Context(), identity.System, "ana@example.com", "", 30*24*time.Hour); !errors.Is(err, identity.ErrInvalid) {
+	if _, err := s.IssueLink(t.Context(), identity.Person{ID: identity.System}, "ana@example.com", "", 30*24*time.Hour); !errors.Is(err, identity.ErrInvalid) {
 		t.Errorf("a link for a month: %v, want ErrInvalid", err)
 	}
 }
@@ -198,7 +198,7 @@ func TestLinksExpire(t *testing.T) {
 func TestWhoMayIssueALink(t *testing.T) {
 	s := newWorld(t).service(t)
 	for by, want := range map[string]error{identity.System: nil, "root@example.com": nil, "ana@example.com": identity.ErrForbidden, "ivy@example.com": identity.ErrForbidden, "": identity.ErrForbidden} {
-		if _, err := s.IssueLink(t.Context(), by, "new@example.com", "", 0); !errors.Is(err, want) {
+		if _, err := s.IssueLink(t.Context(), identity.Person{ID: by}, "new@example.com", "", 0); !errors.Is(err, want) {
 			t.Errorf("by %q: %v, want %v", by, err, want)
 		}
 	}
@@ -216,7 +216,7 @@ func TestABrokenDirectoryCostsNoLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link, err := s.IssueLink(t.Context(), identity.System, "ana@example.com", "", 0)
+	link, err := s.IssueLink(t.Context(), identity.Person{ID: identity.System}, "ana@example.com", "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,7 +379,7 @@ func TestSecretsAreNotWrittenDown(t *testing.T) {
 	if err := s.KeepSessions(filepath.Join(w.dir, "sessions.json")); err != nil {
 		t.Fatal(err)
 	}
-	link, err := s.IssueLink(t.Context(), identity.System, "ana@example.com", "", 0)
+	link, err := s.IssueLink(t.Context(), identity.Person{ID: identity.System}, "ana@example.com", "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

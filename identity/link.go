@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"slices"
 	"time"
 
 	"slipway/audit"
@@ -19,12 +20,34 @@ type link struct {
 	account string
 	expires time.Time
 	used    bool
+	vouched []string
+}
+
+// maxVouched bounds how many people a session may rest on the word of. It is met only
+// by administrators who let one another in, one after the other, that many times.
+const maxVouched = 50
+
+// descent is whom a link made by p rests on: p, and everyone p's own session rests on. It
+// is transitive on purpose: who makes a link for a second administrator, and in their
+// name one for an approver, is still behind the approver's vote.
+func descent(p Person) []string {
+	return distinct(append([]string{p.ID}, p.Vouched...))
+}
+
+func distinct(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // IssueLink makes a one-time sign-in token for a person (an account is made if
 // there is none) and gives them role, unless that is empty. by is an
-// administrator or System; anyone else gets ErrForbidden.
-func (s *Service) IssueLink(ctx context.Context, by, id, role string, valid time.Duration) (string, error) {
+// administrator as signed in, or System; anyone else gets ErrForbidden.
+func (s *Service) IssueLink(ctx context.Context, by Person, id, role string, valid time.Duration) (string, error) {
 	id, err := ParseID(id)
 	if err != nil {
 		return "", err
@@ -33,14 +56,15 @@ func (s *Service) IssueLink(ctx context.Context, by, id, role string, valid time
 	if err != nil {
 		return "", err
 	}
-	if by != System {
-		_, _, admin, err := s.dir(ctx, by)
-		if err != nil {
-			return "", fmt.Errorf("groups of %s: %w", by, err)
-		}
-		if !admin {
-			return "", fmt.Errorf("%w: only an administrator can make a sign-in link", ErrForbidden)
-		}
+	if err := s.needAdmin(ctx, by, "make a sign-in link"); err != nil {
+		return "", err
+	}
+	if s.isDisabled(id) {
+		return "", fmt.Errorf("%w: the account of %s is disabled; enable it first", ErrInvalid, id)
+	}
+	vouched := descent(by)
+	if len(vouched) > maxVouched {
+		return "", fmt.Errorf("%w: your own sign-in rests on the word of %d people; sign in anew by a link from an administrator who is nearer to the server's first link", ErrInvalid, len(vouched)-1)
 	}
 	switch {
 	case valid <= 0:
@@ -48,15 +72,15 @@ func (s *Service) IssueLink(ctx context.Context, by, id, role string, valid time
 	case valid > MaxLinkValid:
 		return "", fmt.Errorf("%w: a sign-in link can be valid for 7 days at most", ErrInvalid)
 	}
-	if err := s.ensureAccount(ctx, by, id, role); err != nil {
+	if err := s.ensureAccount(ctx, by.ID, id, role); err != nil {
 		return "", err
 	}
 	secret := newSecret()
 	err = s.record(ctx, audit.Event{
-		Actor:    audit.Actor{ID: by, Role: s.role(by)},
+		Actor:    audit.Actor{ID: by.ID, Role: s.role(by.ID)},
 		Action:   audit.IssueLink,
 		Resource: audit.Resource{Name: id},
-	}, linkDetails{Digest: digestOf(secret), Expires: s.now().Add(valid).UTC(), Role: role})
+	}, linkDetails{Digest: digestOf(secret), Expires: s.now().Add(valid).UTC(), Role: role, Vouched: vouched})
 	if err != nil {
 		return "", err
 	}
@@ -106,7 +130,7 @@ func (s *Service) RedeemLink(ctx context.Context, token string) (string, Person,
 		Action:   audit.SignIn,
 		Resource: audit.Resource{Name: l.account},
 		Once:     "sign-in:" + digest,
-	}, signInDetails{Link: digest, Nonce: nonce})
+	}, signInDetails{Link: digest, Nonce: nonce, Vouched: l.vouched})
 	if err != nil {
 		return "", Person{}, err
 	}
@@ -117,7 +141,7 @@ func (s *Service) RedeemLink(ctx context.Context, token string) (string, Person,
 	if subtle.ConstantTimeCompare([]byte(won.Nonce), []byte(nonce)) != 1 {
 		return "", Person{}, ErrLinkUsed
 	}
-	return s.startSession(ctx, l.account)
+	return s.startSession(ctx, l.account, l.vouched)
 }
 
 // forgetExpiredLinks keeps the table from growing: a link that has long

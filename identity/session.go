@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,6 +31,7 @@ type session struct {
 	Account string    `json:"account"`
 	Started time.Time `json:"started"`
 	Seen    time.Time `json:"seen"`
+	Vouched []string  `json:"vouched"`
 }
 
 // sessions are the one thing here that is no event: they are short-lived and
@@ -63,22 +66,31 @@ func (s *Service) KeepSessions(file string) error {
 		if err := json.Unmarshal(raw, &ss.byDigest); err != nil {
 			return fmt.Errorf("sessions: %s: %w; delete the file to sign everyone out", file, err)
 		}
+		// Nobody knows whose word a session without names rests on, so it ends.
+		maps.DeleteFunc(ss.byDigest, func(_ string, se session) bool { return len(se.Vouched) == 0 })
 	}
 	ss.file = file
 	return ss.save()
 }
 
-func (s *Service) startSession(ctx context.Context, id string) (string, Person, error) {
+func (s *Service) startSession(ctx context.Context, id string, vouched []string) (string, Person, error) {
 	secret := newSecret()
 	now := s.now()
-	p, err := s.person(ctx, id, "session", now.Add(SessionValid))
+	se := session{Account: id, Started: now, Seen: now, Vouched: vouched}
+	p, err := s.sessionPerson(ctx, se)
 	if err != nil {
 		return "", Person{}, err
 	}
-	if err := s.sessions.add(digestOf(secret), session{Account: id, Started: now, Seen: now}); err != nil {
+	if err := s.sessions.add(digestOf(secret), se); err != nil {
 		return "", Person{}, err
 	}
 	return secret, p, nil
+}
+
+func (s *Service) sessionPerson(ctx context.Context, se session) (Person, error) {
+	p, err := s.Person(ctx, se.Account)
+	p.Via, p.Expires, p.Vouched = "session", se.Started.Add(SessionValid), slices.Clone(se.Vouched)
+	return p, err
 }
 
 // Session returns the person who is signed in, and counts as a sign of life.
@@ -87,7 +99,18 @@ func (s *Service) Session(ctx context.Context, secret string) (Person, error) {
 	if err != nil {
 		return Person{}, err
 	}
-	return s.person(ctx, se.Account, "session", se.Started.Add(SessionValid))
+	if s.stoppedSince(se.Account, se.Started) {
+		return Person{}, errors.Join(ErrNoSession, s.SignOut(ctx, secret))
+	}
+	return s.sessionPerson(ctx, se)
+}
+
+// endAll ends every session of an account.
+func (ss *sessions) endAll(account string) error {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	maps.DeleteFunc(ss.byDigest, func(_ string, se session) bool { return se.Account == account })
+	return ss.save()
 }
 
 // SignOut ends a session. To end one that has ended is no error.

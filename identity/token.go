@@ -3,6 +3,7 @@ package identity
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,13 +33,14 @@ type TokenInfo struct {
 }
 
 type token struct {
-	owner string
-	info  TokenInfo
+	owner   string
+	info    TokenInfo
+	vouched []string
 }
 
 // IssueToken makes a personal token for p and returns it; it cannot be shown
 // again. A token made with a token ends with it at the latest, so that a leaked
-// one cannot renew itself.
+// one cannot renew itself, and rests on the word of the same people.
 func (s *Service) IssueToken(ctx context.Context, p Person, label string, valid time.Duration) (string, error) {
 	label = strings.TrimSpace(label)
 	if label == "" || len([]rune(label)) > maxLabel || strings.ContainsFunc(label, unicode.IsControl) {
@@ -61,6 +63,9 @@ func (s *Service) IssueToken(ctx context.Context, p Person, label string, valid 
 	if len(mine) >= MaxTokens {
 		return "", fmt.Errorf("%w: you have %d tokens already; revoke one that you no longer use", ErrInvalid, len(mine))
 	}
+	if s.isDisabled(p.ID) {
+		return "", fmt.Errorf("%w: your account is disabled", ErrForbidden)
+	}
 	if err := s.ensureAccount(ctx, System, p.ID, p.Role); err != nil {
 		return "", err
 	}
@@ -69,7 +74,7 @@ func (s *Service) IssueToken(ctx context.Context, p Person, label string, valid 
 		Actor:    audit.Actor{ID: p.ID, Role: s.role(p.ID)},
 		Action:   audit.IssueToken,
 		Resource: audit.Resource{Name: label},
-	}, tokenDetails{ID: newID(), Digest: digestOf(secret), Expires: expires})
+	}, tokenDetails{ID: newID(), Digest: digestOf(secret), Expires: expires, Vouched: p.Vouched})
 	if err != nil {
 		return "", err
 	}
@@ -87,7 +92,12 @@ func (s *Service) Token(ctx context.Context, secret string) (Person, error) {
 	if t == nil || !s.now().Before(t.info.Expires) {
 		return Person{}, ErrNoToken
 	}
-	return s.person(ctx, t.owner, "token", t.info.Expires)
+	p, err := s.Person(ctx, t.owner)
+	if errors.Is(err, ErrNoSession) {
+		return Person{}, ErrNoToken
+	}
+	p.Via, p.Expires, p.Vouched = "token", t.info.Expires, slices.Clone(t.vouched)
+	return p, err
 }
 
 // Tokens lists p's tokens that are valid, newest first.

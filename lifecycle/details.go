@@ -19,6 +19,7 @@ type SubmitDetails struct {
 	Via        string    `json:"via"`
 	NotBefore  time.Time `json:"not_before,omitzero"`
 	ThirdParty bool      `json:"third_party,omitempty"`
+	Vouched    []string  `json:"vouched,omitempty"` // whose word the requester's sign-in rests on
 }
 
 // CheckDetails goes with check-change. The whole verdict is the document "verdict".
@@ -56,14 +57,16 @@ type VoteDetails struct {
 	ChangeDigest string   `json:"change_digest"`
 	PolicyDigest string   `json:"policy_digest"`
 	Via          string   `json:"via"`
+	Vouched      []string `json:"vouched,omitempty"` // whose word the person's sign-in rests on
 }
 
 // RefusalDetails goes with refuse-vote.
 type RefusalDetails struct {
-	Code     string `json:"code"`
-	Text     string `json:"text"`
-	Decision string `json:"decision"`
-	Via      string `json:"via"`
+	Code     string   `json:"code"`
+	Text     string   `json:"text"`
+	Decision string   `json:"decision"`
+	Via      string   `json:"via"`
+	Vouched  []string `json:"vouched,omitempty"`
 }
 
 // VoidDetails goes with void-approvals: the votes named here count no more.

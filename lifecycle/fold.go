@@ -99,6 +99,11 @@ func (f *folder) submit(e audit.Event) error {
 		f.ThirdParty = d.ThirdParty
 	}
 	f.Title, f.Ticket, f.Via, f.Head, f.NotBefore = d.Title, d.Ticket, d.Via, d.Head, d.NotBefore
+	for _, p := range d.Vouched {
+		if !slices.Contains(f.Vouched, p) {
+			f.Vouched = append(f.Vouched, p)
+		}
+	}
 	f.Revision++
 	f.judged, f.denied, f.failed, f.Problem = false, false, nil, ""
 	f.forgetApproval()
@@ -133,6 +138,7 @@ func (f *folder) check(e audit.Event) error {
 	}
 	f.Subject.ChangeDigest, f.Subject.PolicyDigest = d.ChangeDigest, d.PolicyDigest
 	f.Subject.Requester, f.Subject.Authors, f.Subject.Requirements = f.Requester, d.Authors, d.Requirements
+	f.Subject.Vouched = f.Vouched
 	if len(d.Requirements) > 0 {
 		f.ByRule = false
 	}
@@ -166,7 +172,7 @@ func (f *folder) vote(e audit.Event) error {
 	f.Votes = append(f.Votes, approval.Vote{
 		Person: e.Actor.ID, Groups: d.Groups, Decision: decision, Reason: d.Reason,
 		ChangeDigest: d.ChangeDigest, PolicyDigest: d.PolicyDigest,
-		At: e.Timestamp, Via: d.Via, EventID: e.EventID,
+		At: e.Timestamp, Via: d.Via, Vouched: d.Vouched, EventID: e.EventID,
 	})
 	// The count decides, not the event: a rejection that could not have been cast ends nothing.
 	if decision == approval.Reject && approval.Tally(f.Subject, f.Votes, e.Timestamp).Rejected {

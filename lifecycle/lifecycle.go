@@ -62,6 +62,7 @@ type State struct {
 	Events    []string           `json:"events"`            // event IDs in order
 
 	ByRule     bool              `json:"by_rule,omitempty"`     // approved by rule: no person was needed
+	Vouched    []string          `json:"vouched,omitempty"`     // whose word the requester's sign-ins rest on, of every revision
 	ThirdParty bool              `json:"third_party,omitempty"` // the requester counted as one when they asked
 	Artifacts  map[string]string `json:"artifacts,omitempty"`   // name -> document digest: the request, the verdict, SBOMs, …
 	ZoneCount  int               `json:"zone_count"`            // zones that the merge changed

@@ -86,7 +86,7 @@ func browse(t *testing.T) (context.Context, *bench, string) {
 
 // enter signs a person in as they do: by opening the link and pressing the button.
 func (b *bench) enter(ctx context.Context, address, id string) error {
-	link, err := b.people.IssueLink(context.Background(), identity.System, id, roles[id], 0)
+	link, err := b.people.IssueLink(context.Background(), identity.Person{ID: identity.System}, id, roles[id], 0)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type changeView struct {
 	Apps     []appChange
 	Verdict  *check.Verdict
 	Needs    []need
+	Together []together
 	Live     bool   // more may happen, so the script keeps looking
 	Version  string // of what is shown, for the script
 
@@ -155,6 +156,7 @@ func (s *server) changeView(ctx context.Context, p identity.Person, id string) (
 		State: st, Stages: stages(st), Timeline: timeline(events), Verdict: verdict, Needs: needs(st, s.Now()),
 		Live: !st.Phase.Ended(), Version: version(st),
 	}
+	v.Together = indistinct(st, approval.Tally(st.Subject, st.Votes, s.Now()).Seats)
 	v.Now, v.Next = standing(st, st.Deadline)
 	if verdict != nil && verdict.Change != nil {
 		v.Edits = recordEdits(verdict.Change.Edits[:min(len(verdict.Change.Edits), maxEdits)])
@@ -183,7 +185,7 @@ func (s *server) offer(p identity.Person, v *changeView) {
 		return
 	}
 	vote := approval.Vote{
-		Person: p.ID, Groups: p.Groups, ChangeDigest: st.Subject.ChangeDigest, PolicyDigest: st.Subject.PolicyDigest, At: s.Now(), Via: "portal",
+		Person: p.ID, Groups: p.Groups, Vouched: p.Vouched, ChangeDigest: st.Subject.ChangeDigest, PolicyDigest: st.Subject.PolicyDigest, At: s.Now(), Via: "portal",
 		Decision: approval.Approve, Reason: "-",
 	}
 	refusal := approval.Check(st.Subject, st.Votes, vote, s.Now())

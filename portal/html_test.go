@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"slipway/identity"
 )
 
 // pageFaults looks for what WCAG 2.2 AA and our content policy forbid and a
@@ -293,9 +295,9 @@ func (b *bench) shots() []shot {
 	stuck := b.ask(ana, external("stuck2"))
 	must(b.desk.fail(ctx, stuck, "apply", "The name server did not take the domain. Somebody from Platform Ops has to look at it."))
 	b.desk.reports = driftReports(b.now())
-	link, err := b.people.IssueLink(ctx, "slipway", bob, "", 0)
+	link, err := b.people.IssueLink(ctx, identity.Person{ID: identity.System}, bob, "", 0)
 	must(err)
-	expiredLink, err := b.people.IssueLink(ctx, "slipway", bob, "", time.Second)
+	expiredLink, err := b.people.IssueLink(ctx, identity.Person{ID: identity.System}, bob, "", time.Second)
 	must(err)
 	b.pass(time.Minute)
 	b.cookie(tess)

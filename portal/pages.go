@@ -309,7 +309,7 @@ func (s *server) createLink(w http.ResponseWriter, r *request) error {
 
 // link is one for the page and the API.
 func (s *server) link(r *request, person, role string) (string, error) {
-	token, err := s.Identity.IssueLink(r.Context(), r.person.ID, person, role, 0)
+	token, err := s.Identity.IssueLink(r.Context(), r.person, person, role, 0)
 	if err != nil {
 		return "", err
 	}

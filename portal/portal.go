@@ -55,7 +55,7 @@ type Options struct {
 	Door           *identity.Door // nil: one is made; give the one that the Git host uses, so that guesses count together
 	Record         *audit.Log
 	Settings       func(ctx context.Context) (*repo.Settings, error) // slipway.yaml on main
-	Git            http.Handler                                      // the zones repository, at its root
+	Git            http.Handler                                      // the zones repository, at its root; identity.PersonOf says who asks
 	AllowedSigners []byte                                            // for git verify-commit
 	BaseURL        string                                            // as people type it, without a path
 	DNS            string                                            // address of the internal name server, for the account page

@@ -116,7 +116,7 @@ func TestTheOldAddressesOfAnEditedAppGo(t *testing.T) {
 func TestLookingAtALinkDoesNotUseItUp(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	link, err := b.people.IssueLink(t.Context(), identity.System, ana, "", 0)
+	link, err := b.people.IssueLink(t.Context(), identity.Person{ID: identity.System}, ana, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -202,6 +202,10 @@ func (s *server) gitHost(w http.ResponseWriter, r *request) error {
 		http.Error(w, "The repository holds every name of the organisation, so third parties cannot read it. Ask by the form in the portal, or by the command line.", http.StatusForbidden)
 		return nil
 	}
-	http.StripPrefix("/git/zones.git", s.Git).ServeHTTP(w, r.Request)
+	hr := r.Request
+	if err == nil {
+		hr = hr.WithContext(identity.WithPerson(hr.Context(), p))
+	}
+	http.StripPrefix("/git/zones.git", s.Git).ServeHTTP(w, hr)
 	return nil
 }

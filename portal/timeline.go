@@ -2,12 +2,15 @@ package portal
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"slipway/approval"
 	"slipway/audit"
 	"slipway/drift"
+	"slipway/identity"
 	"slipway/lifecycle"
 	"slipway/zone"
 )
@@ -19,6 +22,7 @@ type timelineEntry struct {
 	Who    string // "" for Slipway itself
 	What   string
 	Reason string // in the words of whoever did it
+	SignIn string // whose link they signed in by
 	Tone   string // good | bad | "" : colours the mark beside it, never the only sign
 }
 
@@ -42,26 +46,26 @@ func tell(e audit.Event) timelineEntry {
 	switch e.Action {
 	case audit.SubmitChange:
 		d, _ := lifecycle.Decode[lifecycle.SubmitDetails](e)
-		return timelineEntry{What: "asked for this" + through(d.Via) + "."}
+		return timelineEntry{What: "asked for this" + through(d.Via) + ".", SignIn: signIn(d.Vouched)}
 	case audit.ReviseChange:
 		d, _ := lifecycle.Decode[lifecycle.SubmitDetails](e)
-		return timelineEntry{What: fmt.Sprintf("sent a new version (number %d)%s.", d.Revision, through(d.Via))}
+		return timelineEntry{What: fmt.Sprintf("sent a new version (number %d)%s.", d.Revision, through(d.Via)), SignIn: signIn(d.Vouched)}
 	case audit.CheckChange:
 		return tellCheck(e)
 	case audit.ApproveByRule:
 		return timelineEntry{What: "Approved by rule: the risk is low, so nobody has to be asked.", Tone: "good"}
 	case audit.ApproveChange:
 		d, _ := lifecycle.Decode[lifecycle.VoteDetails](e)
-		return timelineEntry{What: "approved it" + through(d.Via) + ".", Reason: d.Reason, Tone: "good"}
+		return timelineEntry{What: "approved it" + through(d.Via) + ".", Reason: d.Reason, SignIn: signIn(d.Vouched), Tone: "good"}
 	case audit.RejectChange:
 		d, _ := lifecycle.Decode[lifecycle.VoteDetails](e)
-		return timelineEntry{What: "rejected it" + through(d.Via) + ".", Reason: d.Reason, Tone: "bad"}
+		return timelineEntry{What: "rejected it" + through(d.Via) + ".", Reason: d.Reason, SignIn: signIn(d.Vouched), Tone: "bad"}
 	case audit.WithdrawApproval:
 		d, _ := lifecycle.Decode[lifecycle.VoteDetails](e)
-		return timelineEntry{What: "took their approval back" + through(d.Via) + ".", Reason: d.Reason}
+		return timelineEntry{What: "took their approval back" + through(d.Via) + ".", Reason: d.Reason, SignIn: signIn(d.Vouched)}
 	case audit.RefuseVote:
 		d, _ := lifecycle.Decode[lifecycle.RefusalDetails](e)
-		return timelineEntry{What: "tried to decide, which was refused.", Reason: d.Text, Tone: "bad"}
+		return timelineEntry{What: "tried to decide, which was refused.", Reason: d.Text, SignIn: signIn(d.Vouched), Tone: "bad"}
 	case audit.VoidApprovals:
 		d, _ := lifecycle.Decode[lifecycle.VoidDetails](e)
 		return timelineEntry{What: "Earlier approvals no longer count: " + strings.Join(d.People, ", ") + ".", Reason: d.Reason}
@@ -226,8 +230,51 @@ func differences(list []drift.Difference) []edit {
 type need struct {
 	Text  string
 	Why   []string
-	Seats []approval.Seat
+	Seats []seat
 	Left  string // what is missing; "" when it is met
+}
+
+// seat is an approval that counts.
+type seat struct{ Group, Person, SignIn string }
+
+// signIn says whose link somebody is signed in by; "" when that is not on record.
+func signIn(vouched []string) string {
+	switch {
+	case len(vouched) == 0:
+		return ""
+	case vouched[0] == identity.System:
+		return "signed in by the server’s own link"
+	}
+	return "signed in by a link from " + vouched[0]
+}
+
+// together is people who signed in on one administrator's word.
+type together struct{ By, People string }
+
+// indistinct names, for those who check a change, the administrators who could have acted
+// for more than one of the people in it. Accounts of Slipway's own cannot rule that out.
+func indistinct(st lifecycle.State, counted []approval.Seat) []together {
+	rests := map[string][]string{}
+	note := func(person string, vouched []string) {
+		for _, by := range vouched {
+			if by != identity.System && !slices.Contains(rests[by], person) {
+				rests[by] = append(rests[by], person)
+			}
+		}
+	}
+	note(st.Requester, st.Vouched)
+	for _, v := range st.Votes {
+		if slices.ContainsFunc(counted, func(s approval.Seat) bool { return s.Person == v.Person }) {
+			note(v.Person, v.Vouched)
+		}
+	}
+	var out []together
+	for _, by := range slices.Sorted(maps.Keys(rests)) {
+		if people := rests[by]; len(people) > 1 {
+			out = append(out, together{by, approval.List(people, "and")})
+		}
+	}
+	return out
 }
 
 // needs lists who must approve and who did.
@@ -236,10 +283,17 @@ func needs(st lifecycle.State, now time.Time) []need {
 	var out []need
 	for _, r := range st.Subject.Requirements {
 		n := need{Text: sentence(r.Text()), Why: r.Why}
-		for _, seat := range outcome.Seats {
-			if seat.Rule == r.Rule {
-				n.Seats = append(n.Seats, seat)
+		for _, filled := range outcome.Seats {
+			if filled.Rule != r.Rule {
+				continue
 			}
+			s := seat{Group: filled.Group, Person: filled.Person}
+			for _, v := range st.Votes {
+				if v.Person == s.Person && v.Decision == approval.Approve {
+					s.SignIn = signIn(v.Vouched) // of the latest, which is the one that stands
+				}
+			}
+			n.Seats = append(n.Seats, s)
 		}
 		for _, m := range outcome.Missing {
 			if m.Rule == r.Rule {

@@ -165,7 +165,7 @@ var roles = map[string]string{ana: "product-manager", tess: "vendor", ivy: "info
 func (b *bench) cookie(id string) *http.Cookie {
 	b.t.Helper()
 	if b.cookies[id] == nil {
-		link, err := b.people.IssueLink(context.Background(), identity.System, id, roles[id], 0)
+		link, err := b.people.IssueLink(context.Background(), identity.Person{ID: identity.System}, id, roles[id], 0)
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -77,7 +77,7 @@ func (srv *server) demonstrate(ctx context.Context, out io.Writer) error {
 		{demoRequester, "product-manager", "asked for both apps"},
 		{demoApprover, "infosec", "may approve the public one"},
 	} {
-		token, err := srv.people.IssueLink(ctx, systemActor, p.id, p.role, firstLinkValid)
+		token, err := srv.people.IssueLink(ctx, itself, p.id, p.role, firstLinkValid)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (srv *server) demonstrate(ctx context.Context, out io.Writer) error {
 
 // demoClient signs a person in and returns a client that speaks as them.
 func (srv *server) demoClient(ctx context.Context, id, role string) (*client.Client, error) {
-	link, err := srv.people.IssueLink(ctx, systemActor, id, role, firstLinkValid)
+	link, err := srv.people.IssueLink(ctx, itself, id, role, firstLinkValid)
 	if err != nil {
 		return nil, err
 	}

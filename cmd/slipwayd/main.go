@@ -41,6 +41,7 @@ func main() {
 
 func newRoot() *cobra.Command {
 	var s settings
+	var role string
 	root := &cobra.Command{
 		Use:   "slipwayd",
 		Short: "The Slipway server: launch micro apps on company domains, fast and on the record",
@@ -52,7 +53,8 @@ Exit codes: 0 stopped when asked, 1 could not start or failed, 2 unusable argume
 		Example: `  slipwayd                                          # an empty server on ./slipway-data
   slipwayd --organisation "Acme" --domain acme.example --admin you@acme.example
   slipwayd demo                                     # takes a first app live in front of your eyes
-  slipwayd reindex --data ./slipway-data            # rebuilds the index from the log alone`,
+  slipwayd reindex --data ./slipway-data            # rebuilds the index from the log alone
+  slipwayd link bea@acme.example                    # a sign-in link that rests on no other person`,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -81,5 +83,20 @@ of the portal comes back as it was. The server must be stopped.`,
 			RunE: func(cmd *cobra.Command, _ []string) error { return reindex(cmd.Context(), s, cmd.OutOrStdout()) },
 		},
 	)
+	signIn := &cobra.Command{
+		Use:   "link PERSON",
+		Short: "Print a one-time sign-in link that rests on no other person",
+		Long: `link makes a sign-in link in the server's own name. Whoever makes a link could use it
+and act as its person, so nobody's change is approved by people whose sign-in goes back to
+them. Give every administrator a link of this kind, so that they can let people in
+independently of one another. The server must be stopped.`,
+		Example: "  slipwayd link bea@acme.example --role administrator --data ./slipway-data",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return link(cmd.Context(), s, args[0], role, cmd.OutOrStdout())
+		},
+	}
+	signIn.Flags().StringVar(&role, "role", "", "the person's role, such as administrator (default: as it is)")
+	root.AddCommand(signIn)
 	return root
 }

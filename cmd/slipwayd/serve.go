@@ -58,7 +58,7 @@ func (srv *server) greetAdministrator(ctx context.Context, out io.Writer) error 
 		return nil
 	}
 	admin := settings.Administrators[0]
-	token, err := srv.people.IssueLink(ctx, systemActor, admin, "administrator", firstLinkValid)
+	token, err := srv.people.IssueLink(ctx, itself, admin, "administrator", firstLinkValid)
 	if err != nil {
 		return err
 	}
@@ -66,8 +66,8 @@ func (srv *server) greetAdministrator(ctx context.Context, out io.Writer) error 
 	return nil
 }
 
-// systemActor is the actor of what the server does by itself.
-const systemActor = "slipway"
+// itself is who acts when the server does.
+var itself = identity.Person{ID: identity.System}
 
 // digAddress turns host:port into dig's words.
 func digAddress(address string) string {
@@ -77,15 +77,19 @@ func digAddress(address string) string {
 
 // gitPerson finds who fetches or pushes: a personal token is the password, the user name does not matter.
 func (srv *server) gitPerson(r *http.Request) (repo.Person, error) {
-	p, err := srv.door.Basic(r)
+	p, err := identity.PersonOf(r.Context()) // the portal has let them in
 	return repo.Person{Name: p.Role, Email: p.ID}, err
 }
 
 // receivePush turns `git push origin HEAD:refs/for/main` into a change.
 // Push options: title=…, ticket=…, not-before=RFC 3339, revises=CHANGE.
-func (srv *server) receivePush(ctx context.Context, by repo.Person, commit string, options []string, progress io.Writer) error {
+func (srv *server) receivePush(ctx context.Context, _ repo.Person, commit string, options []string, progress io.Writer) error {
+	by, err := identity.PersonOf(ctx)
+	if err != nil {
+		return err
+	}
 	sub := flow.Submission{
-		By:   identity.Person{ID: by.Email, Role: by.Name},
+		By:   by,
 		Via:  "push",
 		Head: commit,
 	}

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -144,6 +145,7 @@ func newWorld(t testing.TB, args ...string) *world {
 func (w *world) start() {
 	w.t.Helper()
 	w.server = exec.Command(filepath.Join(binaries, "slipwayd"), w.args...)
+	w.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	w.lines = &lines{}
 	w.server.Stderr = w.lines
 	stdout, err := w.server.StdoutPipe()
@@ -189,12 +191,17 @@ func (w *world) kill() {
 	<-w.exited
 }
 
+// stop ends the server as Ctrl-C in a terminal does, which reaches the whole process group.
 func (w *world) stop() {
-	w.server.Process.Signal(os.Interrupt)
+	syscall.Kill(-w.server.Process.Pid, syscall.SIGINT)
 	select {
 	case <-w.exited:
+		if state := w.server.ProcessState; !state.Success() && state.Exited() {
+			w.t.Errorf("the server did not stop cleanly: %s", state)
+		}
 	case <-time.After(30 * time.Second):
 		w.kill()
+		w.t.Error("the server did not stop within 30 seconds")
 	}
 	if w.t.Failed() {
 		w.t.Logf("server's log, the last of it:\n%s", w.lines.tail(80))

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -46,6 +47,9 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", append(full, args...)...)
 	cmd.Env = append(cleanEnv(), g.extra...)
 	cmd.WaitDelay = 5 * time.Second
+	// Ctrl-C in a terminal goes to the whole process group. Git ends when we let it, so that
+	// what is under way is finished; a git whose parent dies ends at its closed input.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 

@@ -170,6 +170,9 @@ func toValue(x any) (ast.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy input: %w", err)
 	}
+	if len(src) > MaxInput {
+		return nil, fmt.Errorf("policy input: the change is larger than the %d MiB that policies are shown; split it", MaxInput>>20)
+	}
 	v, err := ast.ValueFromReader(bytes.NewReader(src))
 	if err != nil {
 		return nil, fmt.Errorf("policy input: %w", err)

@@ -45,18 +45,7 @@ func (p *Policies) ask(ctx context.Context, doc ast.Object, in Input, z Zone, as
 	for _, r := range p.rules {
 		answer, ok, err := eval(ctx, r.query, doc, asOf)
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			what := fmt.Sprintf("the policy %s/%s could not be asked", r.Package, r.Name)
-			if z.Name != "" {
-				what += " about zone " + string(z.Name)
-			}
-			return nil, &zone.Error{
-				Place: r.Place,
-				What:  fmt.Sprintf("%s: %v", what, err),
-				Help:  "correct the policy, or make it look at less",
-			}
+			return nil, r.unanswered(ctx, z, err)
 		}
 		if !ok {
 			continue
@@ -98,6 +87,13 @@ func (r rule) findings(answer any) ([]finding.Finding, error) {
 	default:
 		return nil, r.malformed(answer)
 	}
+	if len(elements) > MaxFindings {
+		return nil, &zone.Error{
+			Place: r.Place,
+			What:  fmt.Sprintf("the policy %s/%s has %d things to say about one zone, more than the %d that anybody could read", r.Package, r.Name, len(elements), MaxFindings),
+			Help:  "make it say once what holds for many records",
+		}
+	}
 	found := make([]finding.Finding, 0, len(elements))
 	for _, e := range elements {
 		f := finding.Finding{Rule: r.Package + "/" + r.Name, Severity: r.severity(), Help: r.Help, Override: r.Override, Controls: slices.Clone(r.Controls)}
@@ -113,6 +109,13 @@ func (r rule) findings(answer any) ([]finding.Finding, error) {
 			refine(&f, r.Package, e)
 		default:
 			return nil, r.malformed(e)
+		}
+		if len(f.Message) > MaxMessage || len(f.Help) > MaxMessage {
+			return nil, &zone.Error{
+				Place: r.Place,
+				What:  fmt.Sprintf("the policy %s/%s says something longer than %d bytes", r.Package, r.Name, MaxMessage),
+				Help:  "say it shorter: people have to read it",
+			}
 		}
 		found = append(found, f)
 	}

@@ -38,6 +38,13 @@ const (
 
 	// EvalTimeout is how long one rule may take on one zone.
 	EvalTimeout = 2 * time.Second
+
+	// MaxInput is how large the input may be as JSON: some 200,000 edits.
+	MaxInput = 128 << 20
+
+	// MaxFindings is how many things one rule may say of one zone, MaxMessage the bytes of each.
+	MaxFindings = 10_000
+	MaxMessage  = 8 << 10
 )
 
 // TierPackage is the Rego package that decides tier, score and approvals.

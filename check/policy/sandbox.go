@@ -44,10 +44,10 @@ func capabilities() *ast.Capabilities {
 }
 
 // eval asks one prepared query. ok is false when the answer is undefined.
-func eval(ctx context.Context, q rego.PreparedEvalQuery, input ast.Value, asOf time.Time) (answer any, ok bool, err error) {
+func eval(ctx context.Context, q rego.PreparedEvalQuery, input ast.Value, asOf time.Time, options ...rego.EvalOption) (answer any, ok bool, err error) {
 	bounded, cancel := context.WithTimeout(ctx, EvalTimeout)
 	defer cancel()
-	rs, err := q.Eval(bounded, rego.EvalParsedInput(input), rego.EvalTime(asOf), rego.EvalSortSets(true))
+	rs, err := q.Eval(bounded, append(options, rego.EvalParsedInput(input), rego.EvalTime(asOf), rego.EvalSortSets(true))...)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, false, ctx.Err()

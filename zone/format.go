@@ -125,16 +125,24 @@ func (f *File) laidOutBlock(b *block, own string) string {
 	if err != nil || len(before.Content) != 2 {
 		return own
 	}
-	notes := commentsOf(before)
 	key, body := before.Content[0], before.Content[1]
 	key.Tag = "!!str"
 	lines := noted(key, canonicalBody(body))
 	text := strings.Join(lines, "\n") + "\n"
-	after, err := parse(text)
-	if err != nil || !f.reads(b, text, want) || !slices.Equal(notes, commentsOf(after)) || hashes(own, before) != hashes(text, after) {
+	if !f.reads(b, text, want) || !SameComments(own, text) {
 		return own
 	}
 	return text
+}
+
+// SameComments says whether two YAML texts have the same comments, in whatever order: what
+// lays a file out anew must not lose one. When in doubt, it says no.
+func SameComments(before, after string) bool {
+	var b, a yaml.Node
+	if yaml.Unmarshal([]byte(before), &b) != nil || yaml.Unmarshal([]byte(after), &a) != nil {
+		return false
+	}
+	return slices.Equal(commentsOf(&b), commentsOf(&a)) && hashes(before, &b) == hashes(after, &a)
 }
 
 // commentsOf are all lines of comments in a tree, sorted.

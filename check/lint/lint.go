@@ -16,6 +16,7 @@ import (
 
 	"slipway/change"
 	"slipway/check/finding"
+	"slipway/check/observe"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -28,50 +29,69 @@ type Input struct {
 	Requester  string         // e-mail address; "" when nobody is recorded
 	Groups     []string       // of the requester
 	AsOf       time.Time
+	Observed   *observe.Log // what is seen outside the repository; nil: nobody looks
 }
 
 // Run judges the change by every rule. Findings are sorted; each has a place.
 func Run(ctx context.Context, in Input) ([]finding.Finding, error) {
-	p := &pass{Input: in, ctx: ctx}
-	var err error
-	if p.head, err = newView(ctx, in.Head, in.Settings); err != nil {
-		return nil, err
-	}
-	if err := p.head.expect(in.Change); err != nil {
+	p, err := newPass(ctx, in)
+	if err != nil {
 		return nil, err
 	}
 	rules := Rules()
 	for i, e := range in.Change.Edits {
+		p.zone = e.Zone
 		for _, r := range rules {
 			if r.zone != nil && (i == 0 || in.Change.Edits[i-1].Zone != e.Zone) {
-				p.ask(r, func() error { return r.zone(p, e) })
+				p.judge(r, func() error { return r.zone(p, e) })
 			}
 			if r.edit != nil {
-				p.ask(r, func() error { return r.edit(p, e) })
+				p.judge(r, func() error { return r.edit(p, e) })
 			}
 			if r.set != nil && e.After != nil {
-				p.ask(r, func() error { return r.set(p, e.Zone, *e.After) })
+				p.judge(r, func() error { return r.set(p, e.Zone, *e.After) })
 			}
 		}
 	}
 	for _, n := range p.touched() {
+		p.zone = n.zone
 		for _, r := range rules {
 			if r.name != nil {
-				p.ask(r, func() error { return r.name(p, n) })
+				p.judge(r, func() error { return r.name(p, n) })
 			}
 		}
 	}
 	for _, a := range in.Change.Apps {
+		p.zone = ""
+		if a.After != nil {
+			p.zone, _ = p.head.zoneOf(a.After.Hostname)
+		}
 		for _, r := range rules {
 			if r.app != nil && a.After != nil {
-				p.ask(r, func() error { return r.app(p, a.After) })
+				p.judge(r, func() error { return r.app(p, a.After) })
 			}
+		}
+	}
+	p.zone = ""
+	settings := in.Settings
+	if p.settingsEdited() {
+		settings = p.head.settings
+	}
+	for _, r := range rules {
+		if r.settings != nil {
+			p.judge(r, func() error { return r.settings(p, settings) })
 		}
 	}
 	if p.err != nil {
 		return nil, p.err
 	}
-	return finding.Normalise(p.found), nil
+	p.weigh()
+	p.waive()
+	found := make([]finding.Finding, len(p.found))
+	for i, f := range p.found {
+		found[i] = f.Finding
+	}
+	return finding.Normalise(found), nil
 }
 
 // pass is one run over one change.
@@ -80,12 +100,27 @@ type pass struct {
 	ctx   context.Context
 	head  *view
 	base  *view // made by before
-	rule  Rule  // that is asked now
-	found []finding.Finding
-	err   error // the first; no rule is asked after it
+	rules map[string]Rule
+	rule  Rule      // that is asked now
+	zone  zone.Name // that it is asked about, "" for none
+	found []located
+	err   error               // the first; no rule is asked after it
+	walks map[string]*spfWalk // by the record set that an evaluation began at
 }
 
-func (p *pass) ask(r Rule, judge func() error) {
+func newPass(ctx context.Context, in Input) (*pass, error) {
+	p := &pass{Input: in, ctx: ctx, rules: map[string]Rule{}, walks: map[string]*spfWalk{}}
+	for _, r := range Rules() {
+		p.rules[r.ID] = r
+	}
+	var err error
+	if p.head, err = newView(ctx, in.Head, in.Settings); err != nil {
+		return nil, err
+	}
+	return p, p.head.expect(in.Change)
+}
+
+func (p *pass) judge(r Rule, judge func() error) {
 	if p.err != nil {
 		return
 	}
@@ -111,17 +146,10 @@ func (p *pass) before() (*view, error) {
 
 // report records what the rule that is asked now has found.
 func (p *pass) report(at zone.Place, record, format string, args ...any) {
-	p.found = append(p.found, finding.Finding{
-		Rule:     p.rule.ID,
-		Severity: p.rule.Severity,
-		Message:  fmt.Sprintf(format, args...),
-		Help:     p.rule.Help,
-		Path:     at.Path,
-		Line:     at.Line,
-		Record:   record,
-		Controls: slices.Clone(p.rule.Controls),
-	})
+	p.add(p.finding(p.rule, at, record, format, args...))
 }
+
+func (p *pass) add(f finding.Finding) { p.found = append(p.found, located{f, p.zone}) }
 
 // reportSet is report about a record set.
 func (p *pass) reportSet(r zone.RRSet, format string, args ...any) {

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"slices"
@@ -8,11 +9,15 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
 	"slipway/change"
 	"slipway/check/finding"
 	"slipway/check/internal/scenario"
+	"slipway/check/observe"
 	"slipway/repo"
 	"slipway/starter"
+	"slipway/zone"
 )
 
 func world(tb testing.TB) *scenario.World {
@@ -27,6 +32,11 @@ func world(tb testing.TB) *scenario.World {
 // judge runs lint on what an archive changes, as asked for by somebody.
 func judge(t *testing.T, w *scenario.World, requester, archive string) []finding.Finding {
 	t.Helper()
+	archive, before, seen := split(t, archive)
+	if before != "" {
+		base := w.Head(t, []byte(before))
+		w = &scenario.World{Repo: w.Repo, Base: base}
+	}
 	head := w.Head(t, []byte(archive))
 	c, err := change.Compute(t.Context(), w.Repo, w.Base, head)
 	if err != nil {
@@ -37,13 +47,61 @@ func judge(t *testing.T, w *scenario.World, requester, archive string) []finding
 		t.Fatal(err)
 	}
 	found, err := Run(t.Context(), Input{
-		Change: c, Base: w.Base, Head: head, Settings: settings,
+		Change: c, Base: w.Base, Head: head, Settings: settings, Observed: replay(seen),
 		Requester: requester, Groups: settings.GroupsOf(requester), AsOf: scenario.Now,
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, archive)
 	}
 	return found
+}
+
+func replay(seen *observe.Set) *observe.Log {
+	if seen == nil {
+		return nil
+	}
+	return observe.Replay(seen)
+}
+
+// split takes an example apart: the files that change, those in force before under in-force/, and
+// what is seen outside.
+func split(t *testing.T, archive string) (change, before string, seen *observe.Set) {
+	t.Helper()
+	parts := txtar.Parse([]byte(archive))
+	var after, force txtar.Archive
+	for _, f := range parts.Files {
+		if name, ok := strings.CutPrefix(f.Name, "in-force/"); ok {
+			force.Files = append(force.Files, txtar.File{Name: name, Data: f.Data})
+		} else if f.Name == observations {
+			seen = readObserved(t, string(f.Data))
+		} else {
+			after.Files = append(after.Files, f)
+		}
+	}
+	return string(txtar.Format(&after)), string(txtar.Format(&force)), seen
+}
+
+// readObserved reads the observations of an example: a line "name type status" begins an answer, and a
+// line that begins with a name with its final dot is one of its records.
+func readObserved(t *testing.T, src string) *observe.Set {
+	t.Helper()
+	set := observe.Set{At: scenario.Now, Resolver: "192.0.2.53:53"}
+	for line := range strings.Lines(src) {
+		line = strings.TrimSpace(line)
+		words := strings.Fields(line)
+		switch n := len(set.Answers); {
+		case line == "":
+		case !strings.HasSuffix(words[0], "."):
+			set.Answers = append(set.Answers, observe.Answer{Name: zone.Name(words[0]), Type: words[1], Status: words[2]})
+		default:
+			set.Answers[n-1].Records = append(set.Answers[n-1].Records, line)
+		}
+	}
+	read, err := observe.Read("example", bytes.NewReader(set.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
 }
 
 const (
@@ -129,7 +187,7 @@ func TestCorners(t *testing.T) {
 		{name: "the last day", archive: strings.Replace(complete, "2027-01-31", "2026-09-30", 1)},
 		{name: "the day before", archive: strings.Replace(complete, "2027-01-31", "2026-09-29", 1), rules: []string{"app-expired"}},
 		{name: "malformed in many ways", archive: zones + "a: {type: AAAA, ttl: 300, value: 9.9.9.9}\nb: {type: MX, ttl: 300, value: {preference: 10, exchange: 'a..b.'}}\n", rules: []string{"malformed-value", "malformed-value"}},
-		{name: "SPF through our own zones", archive: zones + "a: {type: TXT, ttl: 300, value: 'v=spf1 include:b.finmicro.example include:1.test include:2.test include:3.test include:4.test -all'}\nb: {type: TXT, ttl: 300, value: 'v=spf1 include:a.finmicro.example a mx exists:x.test a:y.test mx:z.test -all'}\n", rules: []string{"spf-too-many-lookups", "spf-too-many-lookups"}},
+		{name: "SPF through our own zones", archive: zones + "a: {type: TXT, ttl: 300, value: 'v=spf1 include:b.finmicro.example include:1.test include:2.test include:3.test include:4.test -all'}\nb: {type: TXT, ttl: 300, value: 'v=spf1 include:a.finmicro.example a mx exists:x.test a:y.test mx:z.test -all'}\n", rules: []string{"spf-broken-include", "spf-broken-include", "spf-too-many-lookups", "spf-too-many-lookups"}},
 		{name: "two DMARC records", archive: zones + "_dmarc.x: {type: TXT, ttl: 300, values: ['v=DMARC1\\; p=reject', 'v=DMARC1\\; p=quarantine']}\n", rules: []string{"dmarc-invalid"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

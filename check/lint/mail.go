@@ -146,17 +146,6 @@ func mailRules() []Rule {
 				return nil
 			}),
 		},
-		{
-			ID:       "spf-too-many-lookups",
-			Title:    "SPF that asks DNS too often",
-			Severity: finding.Deny,
-			Why:      "Receivers stop at ten look-ups and hold the record void (RFC 7208 section 4.6.4).",
-			Help:     "Replace include, a and mx by the addresses (ip4, ip6) that they stand for, or drop senders that are used no more.",
-			Controls: mail,
-			Bad:      "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: \"v=spf1 include:a.test include:b.test include:c.test include:d.test include:e.test include:f.test include:g.test include:h.test include:i.test include:j.test include:k.test -all\"}\n",
-			Good:     "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: \"v=spf1 include:a.test include:b.test -all\"}\n",
-			set:      spfLookups,
-		},
 	}
 }
 
@@ -183,60 +172,6 @@ func eachSPF(judge func(*pass, zone.RRSet, spf) error) func(*pass, zone.Name, zo
 		}
 		return nil
 	}
-}
-
-func spfLookups(p *pass, _ zone.Name, r zone.RRSet) error {
-	for _, txt := range spfTexts(r) {
-		s, err := parseSPF(txt)
-		if err != nil {
-			continue
-		}
-		n, err := p.lookups(s, map[zone.Name]bool{r.Name: true})
-		if err != nil {
-			return err
-		}
-		if n > MaxSPFLookups {
-			p.reportSet(r, "The SPF record of %s needs at least %d look-ups in DNS; receivers stop at %d and then hold it void.", r.Name.Unicode(), n, MaxSPFLookups)
-		}
-	}
-	return nil
-}
-
-// lookups counts the DNS look-ups of s as far as our zones tell; a record of
-// somebody else's counts as the one look-up that finds it.
-func (p *pass) lookups(s spf, seen map[zone.Name]bool) (int, error) {
-	n := 0
-	for _, t := range s.lookups() {
-		if n++; n > MaxSPFLookups {
-			return n, nil
-		}
-		name, ok := t.domain()
-		if !ok || seen[name] || (t.name != "include" && t.name != "redirect") {
-			continue
-		}
-		seen[name] = true
-		a, ours, err := p.head.resolve(name)
-		if err != nil {
-			return n, err
-		}
-		if !ours {
-			continue
-		}
-		for _, set := range a.sets {
-			for _, txt := range spfTexts(set) {
-				inner, err := parseSPF(txt)
-				if err != nil {
-					continue
-				}
-				more, err := p.lookups(inner, seen)
-				if err != nil {
-					return n, err
-				}
-				n += more
-			}
-		}
-	}
-	return n, nil
 }
 
 func dkim(p *pass, r zone.RRSet, say func(weak string, err error)) error {

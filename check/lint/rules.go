@@ -11,7 +11,7 @@ import (
 // Version is of the rule set as a whole. It is a part of every policy digest, so
 // that a verdict says by which rules it was reached; raise it with any change of
 // what a rule finds.
-const Version = "1"
+const Version = "2"
 
 // Rule is one thing that lint looks for.
 type Rule struct {
@@ -23,18 +23,21 @@ type Rule struct {
 	Controls []string         `json:"controls"`
 
 	// Bad and Good are changes that the rule finds and does not find: the changed
-	// files of a zones repository in txtar form. The tests run them.
+	// files of a zones repository in txtar form, files under in-force/ as they were
+	// before, and observations, what is seen outside. The tests run them.
 	Bad  string `json:"bad"`
 	Good string `json:"good"`
 
-	// A rule has one of these. They judge one zone with its first edit; one edit,
-	// deletions included; one record set that came to be or changed; one name with
-	// such record sets; one app.
+	// A rule has one of these, or none when the run itself reports it. They judge one
+	// zone with its first edit; one edit, deletions included; one record set that came to
+	// be or changed; one name with such record sets; one app; the settings that will be in force.
 	zone func(*pass, zone.Edit) error
 	edit func(*pass, zone.Edit) error
 	set  func(*pass, zone.Name, zone.RRSet) error
 	name func(*pass, touched) error
 	app  func(*pass, *repo.App) error
+
+	settings func(*pass, *repo.Settings) error
 }
 
 // Controls that rules speak to.
@@ -54,7 +57,7 @@ const (
 )
 
 // Rules lists every rule, sorted by ID within its family: names and data,
-// targets, mail, exposure, apps.
+// targets, mail, exposure, the outside, DNSSEC, apps, the gate itself.
 func Rules() []Rule {
-	return slices.Concat(dataRules(), targetRules(), mailRules(), exposureRules(), appRules())
+	return slices.Concat(dataRules(), targetRules(), mailRules(), spfWalkRules(), mailPolicyRules(), exposureRules(), proofRules(), outsideRules(), dnssecRules(), appRules(), gateRules())
 }

@@ -10,9 +10,6 @@ import (
 	"slipway/zone"
 )
 
-// MaxSPFLookups is how many terms of one evaluation may ask DNS (RFC 7208 section 4.6.4).
-const MaxSPFLookups = 10
-
 // spf is one SPF record (RFC 7208 section 4.5).
 type spf struct {
 	terms []spfTerm

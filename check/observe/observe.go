@@ -56,12 +56,11 @@ func (a Answer) Question() Question { return Question{a.Name, a.Type} }
 // that asking failed.
 func (a Answer) Definite() bool { return a.Status == NoError || a.Status == NoSuchName }
 
-// RRs returns the answer's records of a type, at whatever name an alias led to.
-func (a Answer) RRs(rrtype uint16) []dns.RR {
+// RRs returns the answer's records, aliases and signatures included.
+func (a Answer) RRs() []dns.RR {
 	var out []dns.RR
 	for _, s := range a.Records {
-		rr, err := dns.NewRR(s)
-		if err == nil && rr != nil && rr.Header().Rrtype == rrtype {
+		if rr, err := dns.NewRR(s); err == nil && rr != nil {
 			out = append(out, rr)
 		}
 	}
@@ -72,8 +71,10 @@ func (a Answer) RRs(rrtype uint16) []dns.RR {
 // was asked for. ok is false when there are none.
 func (a Answer) Set() (set zone.RRSet, ok bool) {
 	var values []string
-	for _, rr := range a.RRs(dns.StringToType[a.Type]) {
-		values = append(values, strings.TrimPrefix(rr.String(), rr.Header().String()))
+	for _, rr := range a.RRs() {
+		if rr.Header().Rrtype == dns.StringToType[a.Type] {
+			values = append(values, strings.TrimPrefix(rr.String(), rr.Header().String()))
+		}
 	}
 	if len(values) == 0 {
 		return zone.RRSet{}, false

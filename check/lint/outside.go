@@ -1,0 +1,119 @@
+package lint
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"slipway/check/finding"
+	"slipway/check/observe"
+	"slipway/zone"
+)
+
+// observations is the name under which an example keeps what was seen outside.
+const observations = "observations"
+
+// observed writes observations into an example: lines of "name type status", each followed by
+// the records of the answer.
+func observed(lines ...string) string {
+	return "-- " + observations + " --\n" + strings.Join(lines, "\n") + "\n"
+}
+
+// look asks what is seen outside. ok is false when nobody looks outside, and when the
+// answer is missing or says nothing definite; then the finding not-observed tells so at the place
+// that is given.
+func (p *pass) look(at zone.Place, record string, q observe.Question) (a observe.Answer, ok bool, err error) {
+	if p.Observed == nil {
+		return a, false, nil
+	}
+	a, err = p.Observed.Ask(p.ctx, q)
+	missing := p.rules[notObserved]
+	switch {
+	case errors.Is(err, observe.ErrMissing):
+		p.add(p.finding(missing, at, record, "It is not recorded what the DNS says about %s, so %s was judged without it.", q, record))
+		return a, false, nil
+	case err != nil:
+		return a, false, err
+	case !a.Definite():
+		p.add(p.finding(missing, at, record, "The DNS gave no answer about %s (%s), so %s was judged without it.", q, a.Status, record))
+		return a, false, nil
+	}
+	return a, true, nil
+}
+
+// maxFollow is how many aliases are followed to an answer in our own zones.
+const maxFollow = 8
+
+// ask returns the record set of a name: from the head where our zones answer, else from outside.
+// known is false when nobody can tell; a set without values does not exist.
+func (p *pass) ask(at zone.RRSet, name zone.Name, typ string) (set zone.RRSet, known bool, err error) {
+	record := finding.Record(at.Key())
+	for range maxFollow {
+		a, ours, err := p.head.resolve(name)
+		if err != nil {
+			return set, false, err
+		}
+		if !ours || a.beyond {
+			seen, ok, err := p.look(at.Place, record, observe.Question{Name: name, Type: typ})
+			if err != nil || !ok {
+				return set, false, err
+			}
+			set, _ = seen.Set()
+			return set, true, nil
+		}
+		var alias *zone.RRSet
+		for i, s := range a.sets {
+			if s.Type == typ {
+				return s, true, nil
+			}
+			if s.Type == "CNAME" {
+				alias = &a.sets[i]
+			}
+		}
+		if alias == nil {
+			return set, true, nil
+		}
+		next := targets(*alias)
+		if len(next) != 1 {
+			return set, true, nil
+		}
+		name = next[0]
+	}
+	return set, false, nil
+}
+
+// outsideRules judge what lies outside our zones, by what was seen there.
+func outsideRules() []Rule {
+	return []Rule{
+		{
+			ID:       "dangling-outside",
+			Title:    "A target outside that does not exist",
+			Severity: finding.Deny,
+			Why:      "Whoever follows the name arrives nowhere, until somebody else creates or registers what it points at and answers as the organisation.",
+			Help:     "Set up the service first, or remove the record.",
+			Controls: []string{boundaryControl, riskControl, inventory},
+			Bad:      observed("gone.host.test A NXDOMAIN") + "-- zones/finmicro.example.yaml --\nshop: {type: CNAME, ttl: 300, value: gone.host.test.}\n",
+			Good:     observed("there.host.test A NOERROR", "there.host.test. A 9.9.9.10") + "-- zones/finmicro.example.yaml --\nshop: {type: CNAME, ttl: 300, value: there.host.test.}\n",
+			set: func(p *pass, z zone.Name, r zone.RRSet) error {
+				if !slices.Contains([]string{"CNAME", "ALIAS", "NS", "MX", "SRV"}, r.Type) || p.Observed == nil {
+					return nil
+				}
+				for _, t := range targets(r) {
+					// _dkim.key.example and the like are asked for by type, and an answer of
+					// NXDOMAIN is for all types.
+					if _, ours := p.head.zoneOf(t); ours {
+						continue
+					}
+					a, ok, err := p.look(r.Place, finding.Record(r.Key()), observe.Question{Name: t, Type: "A"})
+					if err != nil {
+						return err
+					}
+					if ok && a.Status == observe.NoSuchName {
+						p.reportSet(r, "%s points at %s, which does not exist: whoever creates it answers in our name.", finding.Record(r.Key()), t.Unicode())
+					}
+				}
+				return nil
+			},
+		},
+	}
+}

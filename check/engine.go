@@ -46,7 +46,7 @@ func (e *Engine) Run(ctx context.Context, in Input) (*Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings := finding.Normalise(append(q.facts.Findings, overridable(judged, q.inForce)...))
+	findings := finding.Normalise(withControls(append(q.facts.Findings, overridable(judged, q.inForce)...), q.bundles))
 	q.facts.Findings = findings
 	decision, err := q.policies.Decide(ctx, q.facts, q.AsOf)
 	if err != nil {

@@ -119,3 +119,18 @@ func (e *Engine) brokenPolicies(ctx context.Context, in Input) ([]Finding, error
 		Controls: []string{"SOC2:CC8.1", "ISO27001:A.8.32", "SOX:ITGC-CM"},
 	}}, nil
 }
+
+// withControls adds the control IDs that bundles map rules to, such as those of a regime.
+func withControls(findings []Finding, bundles []policy.Bundle) []Finding {
+	for _, b := range bundles {
+		if len(b.Controls) == 0 {
+			continue
+		}
+		for i, f := range findings {
+			ids := slices.Concat(f.Controls, b.Controls[policy.EveryRule], b.Controls[f.Rule])
+			slices.Sort(ids)
+			findings[i].Controls = slices.Compact(ids)
+		}
+	}
+	return findings
+}

@@ -79,11 +79,18 @@ type Bundle struct {
 	Files []File
 	Data  map[string]any // JSON values, what Rego sees as data; nil for none
 
+	// Controls adds control IDs to the findings of rules, those of lint included:
+	// rule -> IDs. EveryRule stands for all rules.
+	Controls map[string][]string
+
 	// Own marks the organisation's own bundle: a package that it defines replaces
 	// the package of that name of all other bundles as a whole, so that an
 	// organisation can change any decision. Two other bundles may not share a package.
 	Own bool
 }
+
+// EveryRule is the rule in a bundle's Controls that stands for all.
+const EveryRule = "*"
 
 // Digest is of all that the bundles hold, whatever the order of their files.
 func Digest(bundles ...Bundle) string {
@@ -97,6 +104,9 @@ func Digest(bundles ...Bundle) string {
 				src = fmt.Append(nil, err) // Compile refuses such data
 			}
 			fmt.Fprintf(h, "data %q %x\n", b.Name, sha256.Sum256(src))
+		}
+		for _, rule := range sortedKeys(b.Controls) {
+			fmt.Fprintf(h, "controls %q %q %q\n", b.Name, rule, b.Controls[rule])
 		}
 	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })

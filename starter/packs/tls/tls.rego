@@ -1,0 +1,128 @@
+# METADATA
+# title: Certificates
+# description: >-
+#   Who may issue certificates for the organisation's names, and which apps must have
+#   one. A certificate in the wrong hands is the organisation's face on somebody else.
+# custom:
+#   controls: [SOC2:CC6.7, ISO27001:A.8.24]
+package packs.tls
+
+# METADATA
+# title: The limit on who may issue certificates is removed
+# description: Without CAA every certificate authority in the world may issue for the name (RFC 8659).
+deny contains {
+	"rule": "caa-removed",
+	"msg": sprintf("This change removes the CAA record of %s. Any certificate authority in the world could then issue certificates for it.", [edit.name]),
+	"help": "Keep the record. To change the authority, add the new one before you remove the old one.",
+	"record": sprintf("%s CAA", [edit.name]),
+} if {
+	some edit in zone_edits
+	edit.type == "CAA"
+	edit.op == "delete"
+}
+
+# METADATA
+# title: A CAA record that limits nobody
+# description: Only issue and issuewild limit who may issue (RFC 8659 section 4.2).
+deny contains {
+	"rule": "caa-without-issue",
+	"msg": sprintf("The CAA record of %s names no authority, so it keeps nobody from issuing certificates.", [edit.name]),
+	"help": `Add 0 issue "ca.example", or 0 issue ";" when nobody may.`,
+	"record": sprintf("%s CAA", [edit.name]),
+} if {
+	some edit in caa_edits
+	count([v | some v in edit.after.values; regex.match(`(?i)^\d+\s+issue\s`, v)]) == 0
+}
+
+# METADATA
+# title: Wildcard certificates are allowed
+# description: One stolen key then stands for every name below.
+warn contains {
+	"rule": "caa-allows-wildcards",
+	"msg": sprintf("The CAA record of %s does not rule out wildcard certificates. Whoever steals the key of one can be every name below it.", [edit.name]),
+	"help": `Add 0 issuewild ";" unless a wildcard certificate is really in use.`,
+	"record": sprintf("%s CAA", [edit.name]),
+} if {
+	input.zone.visibility == "external"
+	some edit in caa_edits
+	count([v | some v in edit.after.values; regex.match(`(?i)^\d+\s+issuewild\s+"?\s*;`, v)]) == 0
+}
+
+# METADATA
+# title: Any customer of the authority may get a certificate
+# description: >-
+#   Without accounturi (RFC 8657) whoever can answer a challenge for the name, with any
+#   account at the authority, gets a certificate.
+warn contains {
+	"rule": "caa-any-account",
+	"msg": sprintf("The CAA record of %s allows every account at %s, not only ours.", [edit.name, authority]),
+	"help": "Add our account at the authority: 0 issue \"ca.example; accounturi=https://…\".",
+	"record": sprintf("%s CAA", [edit.name]),
+} if {
+	input.zone.visibility == "external"
+	some edit in caa_edits
+	some value in edit.after.values
+	found := regex.find_all_string_submatch_n(`(?i)^\d+\s+issue(?:wild)?\s+"?\s*([a-z0-9.-]+)`, value, 1)
+	authority := found[0][1]
+	not contains(value, "accounturi=")
+}
+
+# METADATA
+# title: A public app without a certificate
+# description: Browsers warn visitors off, and everybody on the way can read along.
+deny contains {
+	"rule": "public-app-without-certificate",
+	"msg": sprintf("The app %s can be reached from outside and asks for no certificate, so browsers would warn visitors off.", [app.name]),
+	"help": "Set certificate: true in the app's file.",
+	"path": app.path,
+} if {
+	some app in input.apps
+	app.op != "delete"
+	app.exposure == "external"
+	app.hostname != ""
+	not app.certificate
+}
+
+# METADATA
+# title: Somebody else can prove that a name is theirs
+# description: Who answers for _acme-challenge gets certificates for the name above it (RFC 8555 section 8.4).
+deny contains {
+	"rule": "challenge-delegated-outside",
+	"msg": sprintf("%s is handed to %s. Whoever runs that can get certificates for %s.", [edit.name, value, trim_prefix(edit.name, "_acme-challenge.")]),
+	"help": "Point it at a name of the organisation, or let Slipway answer the challenge.",
+	"record": sprintf("%s %s", [edit.name, edit.type]),
+} if {
+	some edit in zone_edits
+	edit.op != "delete"
+	edit.type in {"CNAME", "DNAME", "NS"}
+	startswith(edit.name, "_acme-challenge.")
+	some value in edit.after.values
+	not ours(trim_suffix(value, "."))
+}
+
+ours(name) if {
+	input.organisation.domain != ""
+	name == input.organisation.domain
+}
+
+ours(name) if {
+	input.organisation.domain != ""
+	endswith(name, concat("", [".", input.organisation.domain]))
+}
+
+ours(name) if endswith(name, concat("", [".", input.zone.name]))
+
+# METADATA
+# title: Another authority may issue certificates
+escalate contains {
+	"tier": "red",
+	"why": sprintf("It changes who may issue certificates for %s.", [edit.name]),
+} if {
+	some edit in input.change.edits
+	edit.type == "CAA"
+	edit.op == "update"
+}
+
+zone_edits := [edit | some edit in input.change.edits; edit.zone == input.zone.name]
+
+caa_edits := [edit | some edit in zone_edits; edit.type == "CAA"; edit.op != "delete"]

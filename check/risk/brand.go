@@ -1,7 +1,6 @@
 package risk
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -27,7 +26,9 @@ const (
 	besideRisky  = 0.95
 	ownWord      = 0.9
 	insideLabel  = 0.85
+	otherEnding  = 0.95
 	neighbourKey = 0.8
+	flippedBit   = 0.78
 	oneEdit      = 0.75
 	acrossLabels = 0.7
 	twoEdits     = 0.5
@@ -51,10 +52,11 @@ var riskyWords = []string{
 	"password", "recover", "reset", "secure", "security", "signin", "sso", "support", "unlock", "update", "verify", "wallet",
 }
 
-// Brands compares names with the organisation's brands. It is made once and
-// safe for concurrent use.
+// Brands compares names with the organisation's brands and domains. It is made once
+// and safe for concurrent use.
 type Brands struct {
-	all []brand
+	all     []brand
+	domains []zone.Name // registrable domains of the organisation
 }
 
 type brand struct {
@@ -63,8 +65,9 @@ type brand struct {
 	skel  string // its skeleton: what it looks like
 }
 
-// NewBrands prepares brands as slipway.yaml lists them.
-func NewBrands(names []string) *Brands {
+// NewBrands prepares brands as slipway.yaml lists them, and the domains that the
+// organisation has: a new domain that is one of them under another ending resembles it.
+func NewBrands(names []string, domains ...zone.Name) *Brands {
 	b := &Brands{}
 	for _, n := range names {
 		plain := squeeze(fold(n))
@@ -73,93 +76,26 @@ func NewBrands(names []string) *Brands {
 		}
 		b.all = append(b.all, brand{text: n, plain: plain, skel: skeleton(n)})
 	}
+	for _, d := range domains {
+		if d = registrable(d); d != "" && !slices.Contains(b.domains, d) {
+			b.domains = append(b.domains, d)
+		}
+	}
+	slices.Sort(b.domains)
 	return b
 }
 
 // Match returns the strongest likeness of the labels of name below apex to any
 // brand. The apex itself is not judged: the organisation's own domain bears its brand.
-// A name that is not below apex is judged whole.
+// A name that is not below apex is judged whole, its ending included.
 func (b *Brands) Match(name, apex zone.Name) (Likeness, bool) {
-	labels := name.Labels()
-	if name.In(apex) {
-		labels = labels[:len(labels)-len(apex.Labels())]
-	}
-	if len(labels) > maxLabels {
-		labels = labels[:maxLabels]
-	}
 	var best Likeness
-	joined := ""
-	for _, label := range labels {
-		if strings.HasPrefix(label, "_") || label == "*" {
-			continue // service labels (RFC 8552) are not read by people
+	b.each(name, apex, func(m Measure) {
+		if m.Score > best.Value {
+			best = Likeness{m.Brand, m.Score, m.Reason}
 		}
-		shown := decode(label)
-		joined += squeeze(fold(shown))
-		for _, br := range b.all {
-			if l, ok := br.like(shown); ok && l.Value > best.Value {
-				best = l
-			}
-		}
-	}
-	if best.Value < acrossLabels && len(labels) > 1 {
-		for _, br := range b.all {
-			if len(br.plain) >= minOneEdit && strings.Contains(joined, br.plain) {
-				best = Likeness{br.text, acrossLabels, fmt.Sprintf("the name spells the brand %q across its dots", br.text)}
-				break
-			}
-		}
-	}
+	})
 	return best, best.Value > 0
-}
-
-// like compares one label, as people see it, with one brand.
-func (b brand) like(label string) (Likeness, bool) {
-	found := func(value float64, format string, args ...any) (Likeness, bool) {
-		return Likeness{b.text, value, fmt.Sprintf(format, args...)}, true
-	}
-	folded := fold(label)
-	plain := squeeze(folded)
-	words := split(folded)
-	switch {
-	case folded == b.plain || plain == b.plain:
-		return found(wholeLabel, "%q is the brand %q", label, b.text)
-	case slices.Contains(words, b.plain):
-		if risky := riskyBeside(words, b.plain); risky != "" {
-			return found(besideRisky, "%q puts the brand %q beside %q, as forged sites do", label, b.text, risky)
-		}
-		return found(ownWord, "%q has the brand %q as a word", label, b.text)
-	case len(b.plain) >= minInside && strings.Contains(plain, b.plain):
-		if risky := riskyAround(plain, b.plain); risky != "" {
-			return found(besideRisky, "%q puts the brand %q beside %q, as forged sites do", label, b.text, risky)
-		}
-		return found(insideLabel, "%q has the brand %q in it", label, b.text)
-	}
-	// Only now by looks: a name that really says the brand is better told so.
-	if skel := skeleton(label); len(b.skel) >= minInside && strings.Contains(skel, b.skel) {
-		return found(confusable, "%q looks like the brand %q, with other letters in place of its own", label, b.text)
-	}
-	for _, w := range append(words, plain) {
-		if value, how := b.near(w); value > 0 {
-			return found(value, "%q differs from the brand %q by %s", label, b.text, how)
-		}
-	}
-	return Likeness{}, false
-}
-
-// near compares one word with the brand by edits.
-func (b brand) near(w string) (float64, string) {
-	if d := len(w) - len(b.plain); len(b.plain) < minOneEdit || d > 2 || d < -2 {
-		return 0, ""
-	}
-	switch d := distance(w, b.plain); {
-	case d == 1 && slipOfKey(w, b.plain):
-		return neighbourKey, "one slip of a finger on the keyboard"
-	case d == 1:
-		return oneEdit, "one letter"
-	case d == 2 && len(b.plain) >= minTwoEdits:
-		return twoEdits, "two letters"
-	}
-	return 0, ""
 }
 
 func riskyBeside(words []string, brand string) string {

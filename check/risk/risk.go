@@ -69,7 +69,7 @@ type Input struct {
 
 // Signals returns the signals of a change, sorted by name, strongest first.
 func Signals(in Input) []Signal {
-	f := &finder{in: in, brands: NewBrands(in.Settings.Brands), found: map[string][]Signal{}}
+	f := &finder{in: in, brands: OfOrganisation(in.Settings), found: map[string][]Signal{}}
 	f.edits()
 	f.apps()
 	f.files()
@@ -78,6 +78,17 @@ func Signals(in Input) []Signal {
 		f.add(Signal{Name: ThirdParty, Value: 1, Reason: fmt.Sprintf("%s, who asks, is not of the organisation.", in.Requester)})
 	}
 	return f.signals()
+}
+
+// OfOrganisation prepares the brands and domains of an organisation's settings.
+func OfOrganisation(s *repo.Settings) *Brands {
+	domains := []zone.Name{s.Domain}
+	for name, z := range s.Zones {
+		if z.Visibility == "external" {
+			domains = append(domains, name)
+		}
+	}
+	return NewBrands(s.Brands, domains...)
 }
 
 type finder struct {

@@ -171,21 +171,34 @@ message begins with the file and line to mend.`,
 func (t *tool) judge(ctx context.Context, o comparison, as string, when time.Time) (*check.Verdict, error) {
 	m := t.busy("Checking")
 	defer m.end()
+	var v *check.Verdict
+	err := t.question(ctx, o, as, when, func(in check.Input) (err error) {
+		v, err = engine().Run(ctx, in)
+		return err
+	})
+	return v, err
+}
+
+// engine judges for every command that needs no server.
+func engine() *check.Engine { return check.NewEngine() }
+
+// question opens what is compared, and gives ask all that a verdict depends on.
+func (t *tool) question(ctx context.Context, o comparison, as string, when time.Time, ask func(check.Input) error) error {
 	r, base, head, err := o.open(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.Close()
 	settings, err := base.Settings(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if as == "" && o.head == workTree {
 		as = gitSays(ctx, o.dir, "config", "user.email")
 	} else if as == "" {
 		as = gitSays(ctx, o.dir, "show", "--no-patch", "--format=%ae", head.Commit())
 	}
-	return check.NewEngine().Run(ctx, check.Input{
+	return ask(check.Input{
 		Repo: r, Base: base, Head: head, AsOf: when.UTC(),
 		Requester: check.Requester{ID: as, Groups: settings.GroupsOf(as), ThirdParty: settings.ThirdParty(as)},
 	})

@@ -12,6 +12,7 @@ import (
 
 func (t *tool) approveCommand() *cobra.Command {
 	var yes, withdraw bool
+	var reason string
 	c := &cobra.Command{
 		Use:   "approve ID",
 		Short: "Approve a change",
@@ -20,7 +21,8 @@ records your decision.
 
 You approve exactly what you saw: if the change or the rules become different, your
 approval does not count any more. Nobody approves their own change, and nobody counts
-for two groups on one change.`,
+for two groups on one change. Where a change goes against a rule that you may override,
+--reason is needed, and is kept with your approval.`,
 		Example: `  slipway inbox                      what waits for you
   slipway approve 01J…               look, then decide
   slipway approve 01J… --withdraw    take your approval back`,
@@ -30,10 +32,11 @@ for two groups on one change.`,
 			if withdraw {
 				return t.vote(c, args[0], client.Vote{Decision: approval.Withdraw}, true, "")
 			}
-			return t.vote(c, args[0], client.Vote{Decision: approval.Approve}, yes, "Approve this change?")
+			return t.vote(c, args[0], client.Vote{Decision: approval.Approve, Reason: reason}, yes, "Approve this change?")
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "approve without being asked")
+	c.Flags().StringVar(&reason, "reason", "", "why; needed to override a rule")
 	c.Flags().BoolVar(&withdraw, "withdraw", false, "take back your own earlier vote")
 	c.MarkFlagsMutuallyExclusive("yes", "withdraw")
 	return c

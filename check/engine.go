@@ -12,6 +12,7 @@ import (
 	"slipway/check/lint"
 	"slipway/check/policy"
 	"slipway/check/risk"
+	"slipway/pack"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -30,9 +31,17 @@ type Engine struct {
 	compiled map[string]*policy.Policies
 }
 
-// NewEngine returns an engine that judges by the starter's policies, those that the
-// sources find, and the repository's own. It does no work until the first Run.
+// NewEngine returns an engine that judges by the starter's policies, the packs that
+// the base pins, those that the sources find, and the repository's own. It does no
+// work until the first Run.
 func NewEngine(sources ...Source) *Engine {
+	return NewTrialEngine(slices.Concat([]Source{pack.Source}, sources)...)
+}
+
+// NewTrialEngine returns an engine that passes over the packs that the base pins and
+// takes only those of the sources, to see what others would decide. What it says is in
+// force nowhere.
+func NewTrialEngine(sources ...Source) *Engine {
 	return &Engine{sources: sources, compiled: map[string]*policy.Policies{}}
 }
 

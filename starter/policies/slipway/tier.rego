@@ -126,6 +126,15 @@ red_reasons contains reason if {
 }
 
 # METADATA
+# title: What the pinned packs raise
+# description: A pack may ask for a stricter tier, never for a milder one.
+red_reasons contains e.why if {
+	some name
+	some e in data.packs[name].escalate
+	e.tier == "red"
+}
+
+# METADATA
 # title: Why a change is at least yellow
 yellow_reasons contains reason if {
 	some z in input.zones
@@ -171,6 +180,12 @@ yellow_reasons contains reason if {
 	edit.app == ""
 	not trusted
 	reason := sprintf("It edits the platform's own records in %s.", [edit.zone])
+}
+
+yellow_reasons contains e.why if {
+	some name
+	some e in data.packs[name].escalate
+	e.tier == "yellow"
 }
 
 yellow_reasons contains "Nobody is recorded as asking for it." if not known_requester

@@ -19,10 +19,11 @@ const (
 // Error is what the server, or the way to it, has to say to a person.
 type Error struct {
 	Code    string `json:"code"`
-	Message string `json:"message"`        // what is wrong and why it matters
-	Help    string `json:"help,omitempty"` // what to do
-	Status  int    `json:"-"`              // HTTP status; 0 when there was no answer
-	Detail  error  `json:"-"`              // for whoever looks for the cause
+	Message string `json:"message"`           // what is wrong and why it matters
+	Help    string `json:"help,omitempty"`    // what to do
+	Refusal string `json:"refusal,omitempty"` // the rule of voting that said no, as approval names it; "" for anything else
+	Status  int    `json:"-"`                 // HTTP status; 0 when there was no answer
+	Detail  error  `json:"-"`                 // for whoever looks for the cause
 }
 
 func (e *Error) Error() string {

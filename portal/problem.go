@@ -100,8 +100,9 @@ func (s *server) fail(w http.ResponseWriter, r *request, rt route, err error) {
 			Code    string `json:"code"`
 			Message string `json:"message"`
 			Help    string `json:"help"`
+			Refusal string `json:"refusal,omitempty"`
 		}
-		writeJSON(w, status, map[string]problem{"error": {e.Code, e.Message, e.Help}})
+		writeJSON(w, status, map[string]problem{"error": {e.Code, e.Message, e.Help, refusal(e)}})
 		return
 	}
 	if status == http.StatusUnauthorized && r.Method == http.MethodGet && rt.who != anyone {
@@ -111,6 +112,14 @@ func (s *server) fail(w http.ResponseWriter, r *request, rt route, err error) {
 	if err := s.show(w, r, status, "problem", headings[e.Code], e); err != nil {
 		s.Logger.Error("error page", "error", err)
 	}
+}
+
+// refusal is the code of the rule of voting that said no; "" for any other error.
+func refusal(e *flow.Error) string {
+	if r, ok := errors.AsType[*approval.Refusal](e.Detail); ok {
+		return r.Code
+	}
+	return ""
 }
 
 // headings of error pages.

@@ -78,6 +78,7 @@ func words(version string) template.FuncMap {
 		"tier":     func(t any) string { return tierWords[fmt.Sprint(t)] },
 		"data":     func(d string) string { return dataWords[d] },
 		"exposure": func(e string) string { return exposureWords[e] },
+		"refusal":  refusal,
 		"signin":   signIn,
 		"via":      func(v string) string { return viaWords[v] },
 		"kind":     func(k string) string { return kindWords[k] },

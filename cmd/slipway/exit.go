@@ -59,7 +59,11 @@ func (t *tool) report(command string, err error) int {
 		t.say(fmt.Sprintf("%s: %s", place.Place, place.What), place.Help)
 		return exitUnusable
 	case errors.As(err, &server):
-		t.say(server.Message, server.Help)
+		help := server.Help
+		if server.Refusal != "" {
+			help = strings.TrimSpace(help + "\nRule: " + server.Refusal)
+		}
+		t.say(server.Message, help)
 		switch server.Code {
 		case client.Refused, client.Forbidden, client.Conflict, client.Unauthenticated:
 			return exitNo

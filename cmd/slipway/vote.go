@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 
 func (t *tool) approveCommand() *cobra.Command {
 	var yes, withdraw bool
-	var reason string
+	var seen seen
 	c := &cobra.Command{
 		Use:   "approve ID",
 		Short: "Approve a change",
@@ -21,8 +22,10 @@ records your decision.
 
 You approve exactly what you saw: if the change or the rules become different, your
 approval does not count any more. Nobody approves their own change, and nobody counts
-for two groups on one change. Where a change goes against a rule that you may override,
---reason is needed, and is kept with your approval.`,
+for two groups on one change.
+
+A script that approves what was looked at elsewhere names it with --change-digest and
+--policy-digest: then anything else is refused.`,
 		Example: `  slipway inbox                      what waits for you
   slipway approve 01J…               look, then decide
   slipway approve 01J… --withdraw    take your approval back`,
@@ -30,21 +33,22 @@ for two groups on one change. Where a change goes against a rule that you may ov
 		Args:    one("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if withdraw {
-				return t.vote(c, args[0], client.Vote{Decision: approval.Withdraw}, true, "")
+				return t.vote(c, args[0], client.Vote{Decision: approval.Withdraw}, seen, true, "")
 			}
-			return t.vote(c, args[0], client.Vote{Decision: approval.Approve, Reason: reason}, yes, "Approve this change?")
+			return t.vote(c, args[0], client.Vote{Decision: approval.Approve}, seen, yes, "Approve this change?")
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "approve without being asked")
-	c.Flags().StringVar(&reason, "reason", "", "why; needed to override a rule")
 	c.Flags().BoolVar(&withdraw, "withdraw", false, "take back your own earlier vote")
 	c.MarkFlagsMutuallyExclusive("yes", "withdraw")
+	seen.register(c)
 	return c
 }
 
 func (t *tool) rejectCommand() *cobra.Command {
 	var yes bool
 	var reason string
+	var seen seen
 	c := &cobra.Command{
 		Use:     "reject ID",
 		Short:   "Reject a change, which ends it",
@@ -56,16 +60,25 @@ func (t *tool) rejectCommand() *cobra.Command {
 			if strings.TrimSpace(reason) == "" {
 				return &usage{what: "--reason is missing", help: "Say why: whoever asked needs to know what to do differently."}
 			}
-			return t.vote(c, args[0], client.Vote{Decision: approval.Reject, Reason: reason}, yes, "Reject this change?")
+			return t.vote(c, args[0], client.Vote{Decision: approval.Reject, Reason: reason}, seen, yes, "Reject this change?")
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why; the requester will read it")
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "reject without being asked")
+	seen.register(c)
 	return c
 }
 
-// vote shows the change and sends the decision with the digests of what was shown.
-func (t *tool) vote(c *cobra.Command, id string, v client.Vote, yes bool, question string) error {
+// seen is what was looked at elsewhere, by its digests.
+type seen struct{ change, policy string }
+
+func (s *seen) register(c *cobra.Command) {
+	c.Flags().StringVar(&s.change, "change-digest", "", "decide only if this is still the content (default: what is shown)")
+	c.Flags().StringVar(&s.policy, "policy-digest", "", "decide only if it was judged by these rules (default: as shown)")
+}
+
+// vote shows the change and sends the decision with the digests of what was seen.
+func (t *tool) vote(c *cobra.Command, id string, v client.Vote, seen seen, yes bool, question string) error {
 	ctx := c.Context()
 	cl, err := t.client()
 	if err != nil {
@@ -75,9 +88,10 @@ func (t *tool) vote(c *cobra.Command, id string, v client.Vote, yes bool, questi
 	if err != nil {
 		return err
 	}
-	v.ChangeDigest, v.PolicyDigest = d.Change.Subject.ChangeDigest, d.Change.Subject.PolicyDigest
+	v.ChangeDigest = cmp.Or(seen.change, d.Change.Subject.ChangeDigest)
+	v.PolicyDigest = cmp.Or(seen.policy, d.Change.Subject.PolicyDigest)
 	if d.Verdict != nil && d.Verdict.Change != nil &&
-		(d.Verdict.Change.Digest != v.ChangeDigest || d.Verdict.PolicyDigest != v.PolicyDigest) && v.Decision != approval.Withdraw {
+		(d.Verdict.Change.Digest != d.Change.Subject.ChangeDigest || d.Verdict.PolicyDigest != d.Change.Subject.PolicyDigest) && v.Decision != approval.Withdraw {
 		return &refusal{what: "The change is being judged anew at this moment.", help: "Try again in a while, so that you decide on what you see."}
 	}
 	if v.Decision != approval.Withdraw {

@@ -12,6 +12,7 @@ import (
 	"slipway/approval"
 	"slipway/change"
 	"slipway/check/finding"
+	"slipway/check/observe"
 	"slipway/check/risk"
 	"slipway/repo"
 )
@@ -56,7 +57,8 @@ type Verdict struct {
 	PolicyDigest string                 `json:"policy_digest"` // of every policy file, the settings that decide, and the rule set's version
 	Requester    Requester              `json:"requester"`
 	AsOf         time.Time              `json:"as_of"`
-	Version      string                 `json:"version"` // of Slipway's rules
+	Version      string                 `json:"version"`                // of Slipway's rules
+	Observations string                 `json:"observations,omitempty"` // digest of what was seen outside, "" when nobody looked
 }
 
 // Requester is who asks, as far as rules may look.
@@ -74,4 +76,5 @@ type Input struct {
 	Change     *change.Change // nil: computed from Base and Head
 	Requester  Requester      // Groups nil: those of the settings in force
 	AsOf       time.Time
+	Observed   *observe.Log // answers of the DNS outside the repository; nil: rules that need them say nothing
 }

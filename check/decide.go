@@ -129,9 +129,13 @@ func policyDigest(bundles []policy.Bundle, s *repo.Settings) string {
 		RestrictedTypes map[string][]string
 		ThirdParties    []string
 		TTL             repo.TTLBounds
+		Severities      []repo.RuleSetting
+		Waivers         []repo.Waiver
+		Mail            repo.MailTemplates
 	}{
 		lint.Version, policy.Digest(bundles...), s.Organisation, s.Domain, s.Brands, allowedExternal(s), s.ZonesDirectory, s.Zones,
 		slices.Sorted(maps.Keys(s.Groups)), s.Approvals, s.RestrictedTypes, s.ThirdParties, s.TTL,
+		s.Rules, s.Waivers, s.Mail,
 	}
 	src, err := json.Marshal(deciding) // maps come out sorted by key
 	if err != nil {

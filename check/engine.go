@@ -71,6 +71,9 @@ func (e *Engine) Run(ctx context.Context, in Input) (*Verdict, error) {
 		AsOf:         q.AsOf,
 		Version:      lint.Version,
 	}
+	if q.Observed != nil {
+		v.Observations = q.Observed.Set().Digest()
+	}
 	v.decide(decision, q.inForce)
 	return v, nil
 }
@@ -137,6 +140,7 @@ func (e *Engine) prepare(ctx context.Context, in Input) (*question, error) {
 	findings, err := lint.Run(ctx, lint.Input{
 		Change: in.Change, Base: in.Base, Head: in.Head, Settings: settings,
 		Requester: in.Requester.ID, Groups: in.Requester.Groups, AsOf: in.AsOf,
+		Observed: in.Observed,
 	})
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ type RuleSetting struct {
 	Rule     string
 	Severity string      // "deny", "warn" or "info"
 	Zones    []zone.Name // and no others; empty: all
-	Line     int
+	Line     int         `json:"-"`
 }
 
 // Waiver lets one record pass one lint rule until a day, for a reason, on somebody's word.
@@ -24,7 +24,7 @@ type Waiver struct {
 	Reason  string
 	By      string    // e-mail address of who answers for it
 	Expires time.Time // the day's end: the midnight, UTC, after the day that is written
-	Line    int
+	Line    int       `json:"-"`
 }
 
 // MailTemplates are what the mail records of external zones must at least say.

@@ -11,6 +11,7 @@ import (
 
 	"slipway/change"
 	"slipway/check"
+	"slipway/check/observe"
 	"slipway/repo"
 	"slipway/report"
 )
@@ -21,6 +22,7 @@ const workTree = "worktree"
 // comparison is what `check` and `plan` compare.
 type comparison struct {
 	dir, base, head string
+	seen            *observe.Log // nil unless the command looks outside
 }
 
 func (o *comparison) flags(c *cobra.Command) {
@@ -110,6 +112,7 @@ func (t *tool) checkCommand() *cobra.Command {
 	var as, asOf string
 	var out *format
 	var reports also
+	var look outside
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Judge a change: would it be allowed, and who must approve it?",
@@ -120,6 +123,11 @@ changes nothing.
 The rules, groups and policies are those of the base: a change is judged by the rules
 in force, not by its own.
 
+By itself it looks at nothing but the repository. With --online, rules also ask the DNS:
+where SPF records lead, whether targets outside exist, whether signed zones hold.
+--record keeps the answers in a file, and --replay judges by such a file, as of the time
+when it was recorded, so that the verdict comes out the same years later.
+
 Exit code 0: nothing is denied. 1: something is denied. 2: it cannot be judged; the
 message begins with the file and line to mend.`,
 		Example: `  slipway check                                      the files on disk, since main
@@ -128,7 +136,9 @@ message begins with the file and line to mend.`,
   slipway check --format github --also sarif=slipway.sarif --also markdown=comment.md
                                                      annotations, code scanning and a comment
   slipway check --as ana@finmicro.example            as if Ana had asked
-  slipway check --as-of 2026-01-31T12:00:00Z         as it was judged then`,
+  slipway check --as-of 2026-01-31T12:00:00Z         as it was judged then
+  slipway check --online --record seen.json          with what the DNS says now
+  slipway check --replay seen.json                   with what it said then`,
 		GroupID: groupCheck,
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -139,8 +149,8 @@ message begins with the file and line to mend.`,
 			if err != nil {
 				return err
 			}
-			if when.IsZero() {
-				when = t.now()
+			if when, err = look.open(t, &o, when); err != nil {
+				return err
 			}
 			v, err := t.judge(c.Context(), o, as, when)
 			if err != nil {
@@ -154,6 +164,9 @@ message begins with the file and line to mend.`,
 			if err == nil {
 				err = reports.write(v)
 			}
+			if err == nil {
+				err = look.keep(&o)
+			}
 			if err == nil && v.Denied {
 				err = verdictNo
 			}
@@ -161,6 +174,7 @@ message begins with the file and line to mend.`,
 		},
 	}
 	o.flags(c)
+	look.flags(c)
 	c.Flags().StringVar(&as, "as", "", "e-mail address of who asks (default: the head's author, or Git's user.email)")
 	c.Flags().StringVar(&asOf, "as-of", "", "judge as of this time (default now)")
 	c.Flags().StringArrayVar((*[]string)(&reports), "also", nil, "write another report of the same verdict to a file, FORMAT=FILE; may be repeated")
@@ -199,7 +213,7 @@ func (t *tool) question(ctx context.Context, o comparison, as string, when time.
 		as = gitSays(ctx, o.dir, "show", "--no-patch", "--format=%ae", head.Commit())
 	}
 	return ask(check.Input{
-		Repo: r, Base: base, Head: head, AsOf: when.UTC(),
+		Repo: r, Base: base, Head: head, AsOf: when.UTC(), Observed: o.seen,
 		Requester: check.Requester{ID: as, Groups: settings.GroupsOf(as), ThirdParty: settings.ThirdParty(as)},
 	})
 }

@@ -58,6 +58,8 @@ func TestScripts(t *testing.T) {
 			"makelog":   makeLog,
 			"flip":      flip,
 			"mode":      mode,
+
+			"nameserver": nameserver,
 		},
 	})
 }

@@ -60,7 +60,7 @@ func Kit(o Organisation) (fs.FS, error) {
 	if o.Domain == sampleDomain {
 		rewrite = strings.NewReplacer("admin@"+sampleDomain, strings.ToLower(o.Admin), sampleName, o.Name)
 	}
-	out := fstest.MapFS{}
+	out := fstest.MapFS{} // the standard library's file system in memory; nothing of it tests here
 	err := fs.WalkDir(kit, "kit", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -44,6 +44,17 @@ func exposureRules() []Rule {
 			set:      caaOtherAuthority,
 		},
 		{
+			ID:       "delegation-takeover",
+			Title:    "A branch delegated to a provider where anybody can create it",
+			Severity: finding.Warn,
+			Why:      "The servers of such a provider answer for whoever created the zone there. When the zone is deleted, or was never created, the next customer to create it owns every name in it, and can get certificates for them.",
+			Help:     "Create the zone at the provider before delegating it, declare it under zones in slipway.yaml, and remove the delegation before deleting the zone.",
+			Controls: []string{boundaryControl, riskControl, inventory},
+			Bad:      "-- zones/finmicro.example.yaml --\nlab: {type: NS, ttl: 3600, values: [ns-923.awsdns-51.net., ns-1737.awsdns-25.co.uk.]}\n",
+			Good:     "-- zones/finmicro.example.yaml --\nlab: {type: NS, ttl: 3600, value: ns1.host.test.}\n",
+			set:      delegationTakeover,
+		},
+		{
 			ID:       "internal-target-in-external-zone",
 			Title:    "A public name that points inside",
 			Severity: finding.Deny,

@@ -81,7 +81,7 @@ func split(t *testing.T, archive string) (change, before string, seen *observe.S
 	return string(txtar.Format(&after)), string(txtar.Format(&force)), seen
 }
 
-// readObserved reads the observations of an example: a line "name type status" begins an answer, and a
+// readObserved reads the observations of an example: a line "name type status", with a server if it was asked itself, begins an answer, and a
 // line that begins with a name with its final dot is one of its records.
 func readObserved(t *testing.T, src string) *observe.Set {
 	t.Helper()
@@ -92,7 +92,11 @@ func readObserved(t *testing.T, src string) *observe.Set {
 		switch n := len(set.Answers); {
 		case line == "":
 		case !strings.HasSuffix(words[0], "."):
-			set.Answers = append(set.Answers, observe.Answer{Name: zone.Name(words[0]), Type: words[1], Status: words[2]})
+			a := observe.Answer{Name: zone.Name(words[0]), Type: words[1], Status: words[2]}
+			if len(words) == 4 {
+				a.Server = zone.Name(words[3])
+			}
+			set.Answers = append(set.Answers, a)
 		default:
 			set.Answers[n-1].Records = append(set.Answers[n-1].Records, line)
 		}

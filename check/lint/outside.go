@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/miekg/dns"
+
 	"slipway/check/finding"
 	"slipway/check/observe"
 	"slipway/zone"
@@ -13,8 +15,8 @@ import (
 // observations is the name under which an example keeps what was seen outside.
 const observations = "observations"
 
-// observed writes observations into an example: lines of "name type status", each followed by
-// the records of the answer.
+// observed writes observations into an example: lines of "name type status", with the
+// server where one was asked itself, each followed by the records of the answer.
 func observed(lines ...string) string {
 	return "-- " + observations + " --\n" + strings.Join(lines, "\n") + "\n"
 }
@@ -98,9 +100,7 @@ func outsideRules() []Rule {
 				if !slices.Contains([]string{"CNAME", "ALIAS", "NS", "MX", "SRV"}, r.Type) || p.Observed == nil {
 					return nil
 				}
-				for _, t := range targets(r) {
-					// _dkim.key.example and the like are asked for by type, and an answer of
-					// NXDOMAIN is for all types.
+				for _, t := range targets(r) { // NXDOMAIN is for every type (RFC 8020)
 					if _, ours := p.head.zoneOf(t); ours {
 						continue
 					}
@@ -115,5 +115,42 @@ func outsideRules() []Rule {
 				return nil
 			},
 		},
+		{
+			ID:       "delegation-unserved",
+			Title:    "A delegation to servers that do not serve it",
+			Severity: finding.Deny,
+			Why:      "The servers know nothing of the zone. Whoever creates it at their provider answers for every name in it, and can get certificates for them.",
+			Help:     "Create the zone at its servers before delegating to them, or remove the delegation.",
+			Controls: []string{boundaryControl, riskControl, inventory},
+			Bad:      observed("ns1.host.test A NOERROR", "ns1.host.test. A 9.9.9.53", "lab.finmicro.example SOA REFUSED ns1.host.test") + "-- zones/finmicro.example.yaml --\nlab: {type: NS, ttl: 3600, value: ns1.host.test.}\n",
+			Good:     observed("ns1.host.test A NOERROR", "ns1.host.test. A 9.9.9.53", "lab.finmicro.example SOA NOERROR ns1.host.test", "lab.finmicro.example. SOA ns1.host.test. h.host.test. 1 3600 600 86400 300") + "-- zones/finmicro.example.yaml --\nlab: {type: NS, ttl: 3600, value: ns1.host.test.}\n",
+			set:      delegationUnserved,
+		},
 	}
+}
+
+// delegationUnserved asks the servers of a zone cut whether they have the zone: a server that
+// has answers with its SOA record (RFC 1034 section 4.2.1).
+func delegationUnserved(p *pass, z zone.Name, r zone.RRSet) error {
+	if r.Type != "NS" || r.Name == z || p.Observed == nil {
+		return nil
+	}
+	for _, t := range targets(r) {
+		if _, ours := p.head.zoneOf(t); ours {
+			continue // its address may be a part of this very change
+		}
+		q := observe.Question{Name: r.Name, Type: "SOA", Server: t}
+		a, err := p.Observed.Ask(p.ctx, q)
+		switch {
+		case errors.Is(err, observe.ErrMissing) || err == nil && a.Status == observe.Unreachable:
+			if _, _, err := p.look(r.Place, finding.Record(r.Key()), q); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case len(only[*dns.SOA](a, r.Name.FQDN())) == 0:
+			p.reportSet(r, "%s is delegated to %s, which does not serve it (it answers %s).", r.Name.Unicode(), t.Unicode(), map[bool]string{true: "without the zone", false: a.Status}[a.Status == observe.NoError])
+		}
+	}
+	return nil
 }

@@ -1,5 +1,11 @@
 package lint
 
+import (
+	"strings"
+
+	"slipway/zone"
+)
+
 // claimable are services at which a customer chooses a name, and another
 // customer may choose it once it is free: names pointing there can be taken over
 // when what they point at is given up. suffix is of the CNAME's target; part, when
@@ -49,6 +55,63 @@ var claimable = []struct{ suffix, part, service, reason string }{
 	{".statuspage.io", "", "Statuspage", detached},
 	{".unbouncepages.com", "", "Unbounce", detached},
 	{".hubspot.net", "", "HubSpot", detached},
+	{".azurecontainer.io", "", "Azure Container Instances", free},
+	{".azurecontainerapps.io", "", "Azure Container Apps", detached},
+	{".azurecr.io", "", "Azure Container Registry", free},
+	{".azurehdinsight.net", "", "Azure HDInsight", free},
+	{".database.windows.net", "", "Azure SQL", free},
+	{".redis.cache.windows.net", "", "Azure Cache", free},
+	{".search.windows.net", "", "Azure Search", free},
+	{".servicebus.windows.net", "", "Azure Service Bus", free},
+	{".file.core.windows.net", "", "Azure Storage", bucket},
+	{".awsapprunner.com", "", "AWS App Runner", detached},
+	{".amplifyapp.com", "", "AWS Amplify", detached},
+	{".amazonaws.com", "execute-api", "Amazon API Gateway", detached},
+	{".run.app", "", "Google Cloud Run", detached},
+	{"ghs.googlehosted.com", "", "Google Sites and App Engine", detached},
+	{".ondigitalocean.app", "", "DigitalOcean App Platform", detached},
+	{".digitaloceanspaces.com", "", "DigitalOcean Spaces", bucket},
+	{".linodeobjects.com", "", "Linode Object Storage", bucket},
+	{".backblazeb2.com", "", "Backblaze B2", bucket},
+	{".aliyuncs.com", "oss", "Alibaba Cloud OSS", bucket},
+	{".myqcloud.com", "cos", "Tencent Cloud Object Storage", bucket},
+	{".r2.dev", "", "Cloudflare R2", bucket},
+	{".workers.dev", "", "Cloudflare Workers", free},
+	{".netlifyglobalcdn.com", "", "Netlify", detached},
+	{".gitbook.io", "", "GitBook", detached},
+	{".readme.io", "", "ReadMe", detached},
+	{".readmessl.com", "", "ReadMe", detached},
+	{".deno.dev", "", "Deno Deploy", detached},
+	{".replit.app", "", "Replit", free},
+	{".repl.co", "", "Replit", free},
+	{".up.railway.app", "", "Railway", detached},
+	{".ngrok.io", "", "ngrok", free},
+	{".ngrok.app", "", "ngrok", free},
+	{".pantheonsite.io", "", "Pantheon", detached},
+	{".wpengine.com", "", "WP Engine", detached},
+	{".kinsta.cloud", "", "Kinsta", detached},
+	{"domains.tumblr.com", "", "Tumblr", detached},
+	{".bigcartel.com", "", "Big Cartel", free},
+	{".cargocollective.com", "", "Cargo", detached},
+	{".strikinglydns.com", "", "Strikingly", detached},
+	{".wixdns.net", "", "Wix", detached},
+	{".launchrock.com", "", "LaunchRock", free},
+	{".myjetbrains.com", "", "JetBrains YouTrack", free},
+	{".helpjuice.com", "", "Helpjuice", free},
+	{".intercom.help", "", "Intercom", detached},
+	{".uservoice.com", "", "UserVoice", free},
+	{".canny.io", "", "Canny", detached},
+	{".uberflip.com", "", "Uberflip", detached},
+	{".thinkific.com", "", "Thinkific", free},
+	{".teamwork.com", "", "Teamwork", free},
+	{".createsend.com", "", "Campaign Monitor", detached},
+	{".getresponse.com", "", "GetResponse", detached},
+	{"stats.uptimerobot.com", "", "UptimeRobot", detached},
+	{"stats.pingdom.com", "", "Pingdom", detached},
+	{".hatenablog.com", "", "Hatena Blog", free},
+	{".surveysparrow.com", "", "SurveySparrow", free},
+	{".smugmug.com", "", "SmugMug", detached},
+	{".worksites.net", "", "Worksites", detached},
 }
 
 // Why each kind is dangerous.
@@ -58,3 +121,61 @@ const (
 	detached = "When the service there no longer claims this name, any other customer can claim it and answer here."
 	pages    = "When the pages there are deleted or no longer claim this name, anybody can publish pages that do."
 )
+
+// openServers are the name servers of DNS providers at which any customer can create a zone of any
+// name. prefix and suffix are of the server's name.
+var openServers = []struct{ prefix, suffix, provider string }{
+	{"", ".azure-dns.com", "Azure DNS"}, {"", ".azure-dns.net", "Azure DNS"}, {"", ".azure-dns.org", "Azure DNS"}, {"", ".azure-dns.info", "Azure DNS"},
+	{"ns-cloud-", ".googledomains.com", "Google Cloud DNS"},
+	{"", ".digitalocean.com", "DigitalOcean"},
+	{"", ".linode.com", "Linode"},
+	{"", ".vultr.com", "Vultr"},
+	{"", ".hetzner.com", "Hetzner"}, {"", ".hetzner.de", "Hetzner"},
+	{"", ".he.net", "Hurricane Electric"},
+	{"", ".dnsimple.com", "DNSimple"}, {"", ".dnsimple-edge.net", "DNSimple"}, {"", ".dnsimple-edge.org", "DNSimple"},
+	{"", ".nsone.net", "NS1"},
+	{"", ".dnsmadeeasy.com", "DNS Made Easy"},
+	{"", ".ns.cloudflare.com", "Cloudflare"},
+	{"", ".domaincontrol.com", "GoDaddy"},
+	{"", ".dreamhost.com", "DreamHost"},
+	{"", ".registrar-servers.com", "Namecheap"},
+	{"", ".scaleway.com", "Scaleway"},
+	{"", ".bunny.net", "bunny.net"},
+	{"", ".vercel-dns.com", "Vercel"},
+	{"", ".zoneedit.com", "Zoneedit"},
+	{"", ".cloudns.net", "ClouDNS"},
+	{"", ".easydns.com", "easyDNS"},
+	{"", ".name.com", "Name.com"},
+	{"", ".wordpress.com", "WordPress.com"},
+	{"", ".yandexcloud.net", "Yandex Cloud"},
+	{"", ".hichina.com", "Alibaba Cloud DNS"}, {"", ".alidns.com", "Alibaba Cloud DNS"},
+	{"", ".dnspod.net", "DNSPod"},
+}
+
+// openProvider says at which provider a name server serves zones for anybody, "" for none.
+func openProvider(server zone.Name) string {
+	labels := server.Labels()
+	if len(labels) >= 3 && strings.HasPrefix(labels[0], "ns-") && strings.HasPrefix(labels[1], "awsdns-") {
+		return "Amazon Route 53"
+	}
+	for _, o := range openServers {
+		if strings.HasPrefix(string(server), o.prefix) && strings.HasSuffix(string(server), o.suffix) {
+			return o.provider
+		}
+	}
+	return ""
+}
+
+// delegationTakeover finds zone cuts to such providers for zones that slipway.yaml does not know.
+func delegationTakeover(p *pass, z zone.Name, r zone.RRSet) error {
+	if r.Type != "NS" || r.Name == z || p.head.ours[r.Name] {
+		return nil
+	}
+	for _, t := range targets(r) {
+		if provider := openProvider(t); provider != "" {
+			p.reportSet(r, "%s is delegated to %s, where any customer can create a zone of that name, and slipway.yaml does not say that the zone is ours.", r.Name.Unicode(), provider)
+			return nil // one is enough to say so
+		}
+	}
+	return nil
+}

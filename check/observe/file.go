@@ -116,6 +116,11 @@ func (a *Answer) normalise() error {
 		return err
 	}
 	a.Name = name
+	if a.Server != "" {
+		if a.Server, err = zone.ParseName(string(a.Server)); err != nil {
+			return err
+		}
+	}
 	if _, known := dns.StringToType[a.Type]; !known {
 		return fmt.Errorf("%q is no record type", a.Type)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"slipway/zone"
 )
 
 const (
@@ -22,6 +24,7 @@ const (
 // Resolver asks one recursive resolver.
 type Resolver struct {
 	address  string
+	port     string // of authoritative servers
 	answered atomic.Bool
 }
 
@@ -34,7 +37,7 @@ func NewResolver(address string) (*Resolver, error) {
 	if host == "" || strings.ContainsAny(host, " /") {
 		return nil, fmt.Errorf("resolver %q is not of the form address or address:port", address)
 	}
-	return &Resolver{address: net.JoinHostPort(host, port)}, nil
+	return &Resolver{address: net.JoinHostPort(host, port), port: "53"}, nil
 }
 
 // SystemResolver asks the first resolver of a file such as /etc/resolv.conf.
@@ -56,7 +59,7 @@ var signed = []string{"DNSKEY", "DS", "NSEC3PARAM", "SOA"}
 // Ask asks the resolver. A resolver that has never answered anything is an error; one that fails on
 // one question gives an Unreachable answer to it.
 func (r *Resolver) Ask(ctx context.Context, q Question) (Answer, error) {
-	a := Answer{Name: q.Name, Type: q.Type, Records: []string{}}
+	a := Answer{Name: q.Name, Type: q.Type, Server: q.Server, Records: []string{}}
 	t, known := dns.StringToType[q.Type]
 	if !known {
 		return a, fmt.Errorf("ask for %s: DNS cannot be asked for this type", q)
@@ -66,12 +69,21 @@ func (r *Resolver) Ask(ctx context.Context, q Question) (Answer, error) {
 	dnssec := slices.Contains(signed, q.Type)
 	m.CheckingDisabled = dnssec
 	m.SetEdns0(udpSize, dnssec)
-	answer, err := r.exchange(ctx, m)
+	server := r.address
+	if q.Server != "" {
+		m.RecursionDesired = false
+		var err error
+		if server, err = r.find(ctx, q.Server); err != nil || server == "" {
+			a.Status = Unreachable
+			return a, err
+		}
+	}
+	answer, err := exchange(ctx, server, m)
 	if err != nil {
 		if ctx.Err() != nil {
 			return a, ctx.Err()
 		}
-		if !r.answered.Load() {
+		if q.Server == "" && !r.answered.Load() {
 			return a, fmt.Errorf("ask the resolver %s for %s: %w", r.address, q, err)
 		}
 		a.Status = Unreachable
@@ -96,12 +108,26 @@ func (r *Resolver) Ask(ctx context.Context, q Question) (Answer, error) {
 	return a, nil
 }
 
-func (r *Resolver) exchange(ctx context.Context, q *dns.Msg) (*dns.Msg, error) {
+// find asks the resolver for the address of an authoritative server, "" when it has none.
+func (r *Resolver) find(ctx context.Context, server zone.Name) (string, error) {
+	for _, typ := range []string{"A", "AAAA"} {
+		a, err := r.Ask(ctx, Question{Name: server, Type: typ})
+		if err != nil {
+			return "", err
+		}
+		if set, ok := a.Set(); ok {
+			return net.JoinHostPort(set.Values[0], r.port), nil
+		}
+	}
+	return "", nil
+}
+
+func exchange(ctx context.Context, server string, q *dns.Msg) (*dns.Msg, error) {
 	var last error
 	for range attempts {
 		for _, network := range []string{"udp", "tcp"} {
 			client := dns.Client{Net: network, UDPSize: udpSize, Timeout: attempt}
-			m, _, err := client.ExchangeContext(ctx, q, r.address)
+			m, _, err := client.ExchangeContext(ctx, q, server)
 			if err != nil {
 				last = err
 				break

@@ -21,16 +21,22 @@ import (
 // ErrMissing says that nobody recorded the answer to a question.
 var ErrMissing = errors.New("no observation of it is recorded")
 
-// Question is one name and record type.
+// Question is one name and record type, for the resolver or for one authoritative server.
 type Question struct {
-	Name zone.Name `json:"name"`
-	Type string    `json:"type"`
+	Name   zone.Name
+	Type   string
+	Server zone.Name // "" for the resolver
 }
 
-func (q Question) String() string { return q.Name.Unicode() + " " + q.Type }
+func (q Question) String() string {
+	if q.Server != "" {
+		return q.Name.Unicode() + " " + q.Type + " at " + q.Server.Unicode()
+	}
+	return q.Name.Unicode() + " " + q.Type
+}
 
 func (q Question) compare(o Question) int {
-	return cmp.Or(cmp.Compare(q.Name, o.Name), cmp.Compare(q.Type, o.Type))
+	return cmp.Or(cmp.Compare(q.Name, o.Name), cmp.Compare(q.Type, o.Type), cmp.Compare(q.Server, o.Server))
 }
 
 // What an answer's Status can be beside the names of DNS response codes.
@@ -44,13 +50,14 @@ const (
 // Answer is what a resolver said. Its fields stand in the order of the canonical form.
 type Answer struct {
 	Name    zone.Name `json:"name"`
-	Records []string  `json:"records"` // the answer section in presentation form, TTL 0, sorted; aliases and signatures included
+	Records []string  `json:"records"`          // the answer section in presentation form, TTL 0, sorted; aliases and signatures included
+	Server  zone.Name `json:"server,omitempty"` // that was asked instead of the resolver
 	Status  string    `json:"status"`
 	Type    string    `json:"type"`
 }
 
 // Question is what was asked.
-func (a Answer) Question() Question { return Question{a.Name, a.Type} }
+func (a Answer) Question() Question { return Question{a.Name, a.Type, a.Server} }
 
 // Definite reports whether the answer says what exists and what does not; the others only say
 // that asking failed.

@@ -87,7 +87,7 @@ odd.test. 300 IN TXT "caf\233 <&> \"quoted\""
 	log := Online(r, when)
 	ask := func(l *Log, name, typ string) Answer {
 		t.Helper()
-		a, err := l.Ask(t.Context(), Question{zone.Name(name), typ})
+		a, err := l.Ask(t.Context(), Question{Name: zone.Name(name), Type: typ})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,8 +127,30 @@ odd.test. 300 IN TXT "caf\233 <&> \"quoted\""
 	if replay.Set().Digest() != recorded.Digest() {
 		t.Error("a replay that asks the same has another digest")
 	}
-	if _, err := replay.Ask(t.Context(), Question{"unseen.test", "A"}); !errors.Is(err, ErrMissing) {
+	if _, err := replay.Ask(t.Context(), Question{Name: "unseen.test", Type: "A"}); !errors.Is(err, ErrMissing) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// An authoritative server is asked itself, without recursion.
+func TestAskServer(t *testing.T) {
+	r, err := NewResolver(serve(t, "ns1.test. 60 IN A 127.0.0.1\nlab.test. 60 IN SOA ns1.test. h.test. 1 2 3 4 5\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, r.port, _ = net.SplitHostPort(r.address) // the same one plays both parts
+	log := Online(r, when)
+	for _, c := range []struct{ name, server, status string }{
+		{"lab.test", "ns1.test", NoError}, {"lab.refused", "ns1.test", "REFUSED"}, {"lab.test", "ns2.test", Unreachable},
+	} {
+		q := Question{Name: zone.Name(c.name), Type: "SOA", Server: zone.Name(c.server)}
+		if a, err := log.Ask(t.Context(), q); err != nil || a.Status != c.status {
+			t.Errorf("%s: got %+v, %v", q, a, err)
+		}
+	}
+	read, err := Read("seen.json", bytes.NewReader(log.Set().Bytes()))
+	if err != nil || len(read.Answers) != 3 || read.Digest() != log.Set().Digest() {
+		t.Errorf("read back %+v, %v", read, err)
 	}
 }
 
@@ -144,12 +166,12 @@ func TestUnusableResolver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Ask(t.Context(), Question{"x.test", "A"}); err == nil || !strings.Contains(err.Error(), address) {
+	if _, err := r.Ask(t.Context(), Question{Name: "x.test", Type: "A"}); err == nil || !strings.Contains(err.Error(), address) {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.Ask(ctx, Question{"x.test", "A"}); !errors.Is(err, context.Canceled) {
+	if _, err := r.Ask(ctx, Question{Name: "x.test", Type: "A"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -192,6 +214,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"answers":[{"name":"a.test","records":["a.test. 0 IN TXT \"v=spf1 -all\""],"status":"NOERROR","type":"TXT"}],"at":"2026-10-01T12:00:00Z","format":"slipway-observations/1","resolver":"192.0.2.53:53"}`))
 	f.Add([]byte(`{"answers":[{"name":"é.test","records":["b. CNAME c.","b. 5 A 192.0.2.1"],"status":"UNREACHABLE","type":"TYPE65280"}],"format":"slipway-observations/1"}`))
 	f.Add([]byte(`{"answers":[{"name":".","records":["$INCLUDE x","$GENERATE 1-2 a A 1.2.3.4"],"status":"SERVFAIL","type":"DNSKEY"}],"format":"slipway-observations/1"}`))
+	f.Add([]byte(`{"answers":[{"name":"a.test","server":"NS1.test","status":"REFUSED","type":"SOA"}],"format":"slipway-observations/1"}`))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		s, err := Read("seen.json", bytes.NewReader(src))
 		if err != nil {

@@ -53,15 +53,8 @@ func (p *Policies) Explain(ctx context.Context, in Input, asOf time.Time) ([]Exp
 	explain := func(doc ast.Object, z Zone) error {
 		for _, r := range p.rules {
 			w := &witness{rule: r.ref, input: doc, refs: map[uint64][]ast.Ref{}, alias: map[uint64]map[ast.Var]ast.Ref{}, negated: map[uint64]bool{}, pending: map[uint64]bool{}}
-			answer, ok, err := eval(ctx, r.query, doc, asOf,
+			found, err := p.answers(ctx, r, doc, z, asOf,
 				rego.EvalQueryTracer(w), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))
-			if err != nil {
-				return r.unanswered(ctx, z, err)
-			}
-			if !ok {
-				continue
-			}
-			found, err := r.findings(answer)
 			if err != nil {
 				return err
 			}

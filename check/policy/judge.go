@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
 
 	"slipway/check/finding"
 	"slipway/zone"
@@ -43,14 +45,7 @@ func (p *Policies) Judge(ctx context.Context, in Input, asOf time.Time) ([]findi
 func (p *Policies) ask(ctx context.Context, doc ast.Object, in Input, z Zone, asOf time.Time) ([]finding.Finding, error) {
 	var all []finding.Finding
 	for _, r := range p.rules {
-		answer, ok, err := eval(ctx, r.query, doc, asOf)
-		if err != nil {
-			return nil, r.unanswered(ctx, z, err)
-		}
-		if !ok {
-			continue
-		}
-		found, err := r.findings(answer)
+		found, err := p.answers(ctx, r, doc, z, asOf)
 		if err != nil {
 			return nil, err
 		}
@@ -62,40 +57,103 @@ func (p *Policies) ask(ctx context.Context, doc ast.Object, in Input, z Zone, as
 	return all, nil
 }
 
+// answers asks one rule.
+func (p *Policies) answers(ctx context.Context, r rule, doc ast.Object, z Zone, asOf time.Time, options ...rego.EvalOption) ([]finding.Finding, error) {
+	answer, ok, err := eval(ctx, r.query, doc, asOf, options...)
+	if err != nil {
+		return nil, r.unanswered(ctx, z, err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	found, err := r.findings(answer)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	excepted, err := p.excepted(ctx, r, doc, asOf)
+	if err != nil {
+		return nil, r.unanswered(ctx, z, err)
+	}
+	if excepted {
+		// Conftest says nothing of these. People should see what was let pass, and by what.
+		for i := range found {
+			found[i].Severity, found[i].Override = finding.Info, ""
+			found[i].Help = fmt.Sprintf("An exception in the policy %s lets this pass.", r.Package)
+		}
+	}
+	return found, nil
+}
+
+// excepted asks as Conftest does whether the package's rule "exception" names the
+// rule, without its deny_, violation_ or warn_.
+func (p *Policies) excepted(ctx context.Context, r rule, doc ast.Object, asOf time.Time) (bool, error) {
+	query, has := p.exceptions[r.Package]
+	if !has {
+		return false, nil
+	}
+	answer, ok, err := eval(ctx, query, doc, asOf)
+	if err != nil || !ok {
+		return false, err
+	}
+	name := r.Name
+	for _, prefix := range []string{"violation", "deny", "warn"} {
+		if rest, cut := strings.CutPrefix(name, prefix); cut {
+			name = strings.TrimPrefix(rest, "_")
+			break
+		}
+	}
+	for _, list := range elements(answer) {
+		if slices.Contains(elements(list), any(name)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func elements(x any) []any {
+	switch x := x.(type) {
+	case []any:
+		return x
+	case map[string]any:
+		return slices.Collect(maps.Values(x))
+	}
+	return nil
+}
+
 // findings reads a rule's answer as Conftest does: each element is a string, or
 // an object with msg. An answer in any other form is an error, since passing
 // over it would let pass what the rule meant to deny.
 func (r rule) findings(answer any) ([]finding.Finding, error) {
-	var elements []any
+	var said []any
 	switch a := answer.(type) {
 	case []any: // a set comes out as a sorted list
-		elements = a
+		said = a
 	case string:
-		elements = []any{a}
+		said = []any{a}
 	case bool: // deny := true, without a word of explanation
 		if a {
-			elements = []any{"the policy " + r.Package + " refuses this change, and does not say why"}
+			said = []any{"the policy " + r.Package + " refuses this change, and does not say why"}
 		}
 	case map[string]any: // deny[msg] := …, or one object
 		if _, ok := a["msg"]; ok {
-			elements = []any{a}
+			said = []any{a}
 			break
 		}
 		for _, k := range sortedKeys(a) {
-			elements = append(elements, a[k])
+			said = append(said, a[k])
 		}
 	default:
 		return nil, r.malformed(answer)
 	}
-	if len(elements) > MaxFindings {
+	if len(said) > MaxFindings {
 		return nil, &zone.Error{
 			Place: r.Place,
-			What:  fmt.Sprintf("the policy %s/%s has %d things to say about one zone, more than the %d that anybody could read", r.Package, r.Name, len(elements), MaxFindings),
+			What:  fmt.Sprintf("the policy %s/%s has %d things to say about one zone, more than the %d that anybody could read", r.Package, r.Name, len(said), MaxFindings),
 			Help:  "make it say once what holds for many records",
 		}
 	}
-	found := make([]finding.Finding, 0, len(elements))
-	for _, e := range elements {
+	found := make([]finding.Finding, 0, len(said))
+	for _, e := range said {
 		f := finding.Finding{Rule: r.Package + "/" + r.Name, Severity: r.severity(), Help: r.Help, Override: r.Override, Controls: slices.Clone(r.Controls)}
 		switch e := e.(type) {
 		case string:

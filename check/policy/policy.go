@@ -118,10 +118,12 @@ func Digest(bundles ...Bundle) string {
 
 // Policies are compiled policies, ready to be asked. Safe for concurrent use.
 type Policies struct {
-	rules     []rule
-	packages  []Package
-	tier      rego.PreparedEvalQuery
-	tierPlace zone.Place
+	rules    []rule
+	packages []Package
+	// By package: what its rule "exception" lets pass.
+	exceptions map[string]rego.PreparedEvalQuery
+	tier       rego.PreparedEvalQuery
+	tierPlace  zone.Place
 }
 
 // Compile makes policies of bundles. An error is a *zone.Error that names file and line.
@@ -146,15 +148,21 @@ func Compile(ctx context.Context, bundles ...Bundle) (*Policies, error) {
 	if compiler.Failed() {
 		return nil, sourceError(compiler.Errors)
 	}
-	p := &Policies{packages: packages(modules), rules: units}
+	p := &Policies{packages: packages(modules), rules: units, exceptions: map[string]rego.PreparedEvalQuery{}}
 	for i, r := range p.rules {
 		if p.rules[i].query, err = prepare(ctx, compiler, store, r.ref); err != nil {
 			return nil, fmt.Errorf("policy %s/%s: %w", r.Package, r.Name, err)
 		}
 	}
 	for _, at := range sortedKeys(modules) {
-		if packageName(modules[at]) == TierPackage {
+		pkg := packageName(modules[at])
+		if pkg == TierPackage {
 			p.tierPlace = zone.Place{Path: at, Line: 1}
+		}
+		if slices.ContainsFunc(modules[at].Rules, func(r *ast.Rule) bool { return r.Head.Name == "exception" }) {
+			if p.exceptions[pkg], err = prepare(ctx, compiler, store, modules[at].Package.Path.String()+".exception"); err != nil {
+				return nil, fmt.Errorf("policy %s/exception: %w", pkg, err)
+			}
 		}
 	}
 	if p.tier, err = prepare(ctx, compiler, store, "data."+TierPackage); err != nil {

@@ -3,16 +3,16 @@ package policy
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/cover"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"slipway/zone"
 )
@@ -65,12 +65,12 @@ func Test(ctx context.Context, measured []File, bundles ...Bundle) (*TestReport,
 	if compiler.Compile(modules); compiler.Failed() {
 		return nil, sourceError(compiler.Errors)
 	}
-	coverage := cover.New()
+	watched := &failures{Cover: cover.New(), last: map[string]map[int]failure{}}
 	report := &TestReport{Tests: []TestResult{}, Files: []Coverage{}}
 	err = storage.Txn(ctx, store, storage.TransactionParams{}, func(txn storage.Transaction) error {
 		results, err := tester.NewRunner().
 			SetCompiler(compiler).SetStore(store).SetModules(modules).SetTimeout(TestTimeout).
-			SetCoverageQueryTracer(coverage).RaiseBuiltinErrors(true).
+			SetCoverageQueryTracer(watched).RaiseBuiltinErrors(true).
 			RunTests(ctx, txn)
 		if err != nil {
 			return err
@@ -89,22 +89,88 @@ func Test(ctx context.Context, measured []File, bundles ...Bundle) (*TestReport,
 		}
 		return a.Place.Line - b.Place.Line
 	})
-	maps.DeleteFunc(modules, func(path string, _ *ast.Module) bool {
-		return IsTest(path) || !slices.ContainsFunc(measured, func(f File) bool { return f.Path == path })
-	})
-	all := coverage.Report(modules)
-	report.Coverage = tenth(all.Coverage)
+	watched.tell(report.Tests)
+	report.measure(watched.Report(modules), measured)
+	return report, nil
+}
+
+// measure takes over what the tests ran of the policies under test.
+func (t *TestReport) measure(all cover.Report, measured []File) {
+	ran, of := 0, 0
 	for _, path := range sortedKeys(all.Files) {
+		if IsTest(path) || !slices.ContainsFunc(measured, func(f File) bool { return f.Path == path }) {
+			continue
+		}
 		f := all.Files[path]
+		ran, of = ran+f.CoveredLines, of+f.CoveredLines+f.NotCoveredLines
 		one := Coverage{Path: path, Percent: tenth(f.Coverage), Uncalled: []int{}}
 		for _, gap := range f.NotCovered {
 			for line := gap.Start.Row; line <= gap.End.Row; line++ {
 				one.Uncalled = append(one.Uncalled, line)
 			}
 		}
-		report.Files = append(report.Files, one)
+		slices.Sort(one.Uncalled)
+		one.Uncalled = slices.Compact(one.Uncalled)
+		t.Files = append(t.Files, one)
 	}
-	return report, nil
+	if of > 0 {
+		t.Coverage = tenth(100 * float64(ran) / float64(of))
+	}
+}
+
+// failures watches the tests beside the coverage, since the runner does not say which
+// line of a test was not so.
+type failures struct {
+	*cover.Cover
+	mu   sync.Mutex
+	last map[string]map[int]failure // by file and line: the expression that failed there
+	n    int
+}
+
+type failure struct {
+	order int
+	text  string
+}
+
+func (f *failures) TraceEvent(e topdown.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Cover.TraceEvent(e)
+	if e.Op != topdown.FailOp || e.Location == nil || !IsTest(e.Location.File) {
+		return
+	}
+	f.n++
+	lines := f.last[e.Location.File]
+	if lines == nil {
+		lines = map[int]failure{}
+		f.last[e.Location.File] = lines
+	}
+	text, _, _ := strings.Cut(string(e.Location.Text), "\n")
+	lines[e.Location.Row] = failure{f.n, strings.TrimSpace(text)}
+}
+
+// tell gives each failed test, in the order of files and lines, the last expression
+// that failed between its first line and the next test.
+func (f *failures) tell(tests []TestResult) {
+	for i := range tests {
+		one := &tests[i]
+		if one.Passed || one.Skipped || one.Problem != "" {
+			continue
+		}
+		end := math.MaxInt
+		if i+1 < len(tests) && tests[i+1].Place.Path == one.Place.Path {
+			end = tests[i+1].Place.Line
+		}
+		var at, newest int
+		for line, found := range f.last[one.Place.Path] {
+			if line >= one.Place.Line && line < end && found.order > newest {
+				at, newest = line, found.order
+			}
+		}
+		if at > 0 {
+			one.Problem = fmt.Sprintf("line %d is not so: %s", at, f.last[one.Place.Path][at].text)
+		}
+	}
 }
 
 func (t *TestReport) add(r *tester.Result) {
@@ -114,8 +180,6 @@ func (t *TestReport) add(r *tester.Result) {
 	}
 	if r.Error != nil {
 		one.Problem = r.Error.Error()
-	} else if r.Fail && r.FailedAt != nil && r.FailedAt.Location != nil {
-		one.Problem = fmt.Sprintf("line %d is not so: %s", r.FailedAt.Location.Row, strings.TrimSpace(string(r.FailedAt.Location.Text)))
 	}
 	switch {
 	case r.Skip:
@@ -162,7 +226,7 @@ func (p *Policies) Time(ctx context.Context, in Input, asOf time.Time, rounds in
 		return nil
 	}
 	for _, r := range p.rules {
-		alone := &Policies{rules: []rule{r}}
+		alone := &Policies{rules: []rule{r}, exceptions: p.exceptions}
 		if err := measure(r.ID, r.Name, func() error { _, err := alone.Judge(ctx, in, asOf); return err }); err != nil {
 			return nil, err
 		}

@@ -311,7 +311,11 @@ func (srv *server) openPeople(ctx context.Context) (err error) {
 	if err := srv.people.KeepSessions(srv.settings.path("sessions.json")); err != nil {
 		return err
 	}
-	srv.door = identity.NewDoor(srv.people, strings.HasPrefix(srv.settings.baseURL, "https://"), nil)
+	proxies, err := parseProxies(srv.settings.proxies)
+	if err != nil {
+		return err
+	}
+	srv.door = identity.NewDoor(srv.people, strings.HasPrefix(srv.settings.baseURL, "https://"), clientAddress(proxies))
 	return nil
 }
 

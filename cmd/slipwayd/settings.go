@@ -24,7 +24,8 @@ type settings struct {
 	namespace   string
 	logFormat   string
 	logLevel    string
-	repository  string // first start only: an existing zones repository to take over
+	proxies     []string // whose X-Forwarded-For is believed
+	repository  string   // first start only: an existing zones repository to take over
 
 	// Only for the first start, when the zones repository is made.
 	organisation starter.Organisation
@@ -35,6 +36,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.data, "data", "slipway-data", "directory of the repository, the log, zones and keys")
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8470", "address of the portal, the API and Git")
 	f.StringVar(&s.baseURL, "base-url", "", "address that people use, when a proxy stands before the server (default http://LISTEN)")
+	f.StringSliceVar(&s.proxies, "trust-proxy", nil, "addresses or networks of proxies before the server, whose X-Forwarded-For is believed")
 	f.StringVar(&s.dns, "dns", "127.0.0.1:8453", "address of the embedded nameserver for all zones")
 	f.StringVar(&s.dnsExternal, "dns-external", "127.0.0.1:8454", "address of the embedded nameserver for external zones only")
 	f.StringVar(&s.temporal, "temporal", "", "address of a Temporal cluster (default: embedded)")
@@ -73,7 +75,8 @@ func (s settings) check() error {
 			return usageError{fmt.Errorf("--%s %q: give ADDRESS:PORT, for example 127.0.0.1:8470", flag, address)}
 		}
 	}
-	return nil
+	_, err := parseProxies(s.proxies)
+	return err
 }
 
 func (s settings) path(elem ...string) string {

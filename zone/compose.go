@@ -65,3 +65,24 @@ func WriteYAML(w io.Writer, zone Name, sets []RRSet) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// InDNS says whether DNS itself knows the set's type, so that a zone file can hold it; others
+// are a provider's or octoDNS's own.
+func (r RRSet) InDNS() bool { return inMaster(r.Type) }
+
+// Fields cuts a value's presentation form into its parts, with quotes and the escapes
+// inside them resolved.
+func Fields(value string) ([]string, error) {
+	toks, err := tokens(value)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(toks))
+	for i, t := range toks {
+		out[i] = t.text
+	}
+	return out, nil
+}
+
+// QuoteText writes text as the value of a TXT record, in strings of 255 octets.
+func QuoteText(octets string) string { return quoteText(octets) }

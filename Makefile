@@ -3,7 +3,7 @@
 #   make test   passes the tests
 GO ?= go
 
-.PHONY: demo test integration lint bench build fuzz clean
+.PHONY: demo test integration lint bench bench-peers peers build fuzz clean
 
 demo:
 	$(GO) run ./cmd/slipwayd demo
@@ -28,6 +28,16 @@ lint:
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 5x -timeout 60m ./zone/... ./change/... ./check/... ./audit/... ./nameserver/... ./cmd/slipway/...
 	$(GO) test -tags integration -run '^$$' -bench . -benchtime 20x -timeout 30m ./e2e/...
+
+# Other tools that tests compare Slipway with. Tests that need one skip where it is absent.
+CONFTEST ?= v0.71.1
+peers:
+	@test -x "$$($(GO) env GOPATH)/bin/conftest" && $(GO) version -m "$$($(GO) env GOPATH)/bin/conftest" | grep -q 'conftest[[:space:]]$(CONFTEST)[[:space:]]' || \
+	  GOFLAGS=-mod=mod $(GO) install github.com/open-policy-agent/conftest@$(CONFTEST)
+
+# One change judged by Slipway, and the same zones looked through by conftest.
+bench-peers: peers
+	$(GO) test -run '^$$' -bench 'Check(OneZoneOf100k|1000ZonesOf100)$$|Conftest' -benchtime 3x -timeout 30m ./cmd/slipway
 
 FUZZTIME ?= 30s
 fuzz:

@@ -15,26 +15,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"slipway/check/finding"
+	"slipway/internal/peer"
 	"slipway/starter"
 )
-
-// conftest finds the real one, which `make peers` installs.
-func conftest(t *testing.T) string {
-	t.Helper()
-	if found, err := exec.LookPath("conftest"); err == nil {
-		return found
-	}
-	out, err := exec.Command("go", "env", "GOPATH").Output()
-	if err == nil {
-		for _, dir := range filepath.SplitList(strings.TrimSpace(string(out))) {
-			if found, err := exec.LookPath(filepath.Join(dir, "bin", "conftest")); err == nil {
-				return found
-			}
-		}
-	}
-	t.Skip("conftest is not installed: `make peers` installs it")
-	return ""
-}
 
 // said is one answer, as both judges can be compared: package, severity, message.
 type said struct{ pkg, severity, message string }
@@ -115,7 +98,7 @@ func sorted(all []said) []said {
 // The same policy and the same input, judged by the real conftest and by Slipway,
 // come out the same.
 func TestConftestAgrees(t *testing.T) {
-	bin := conftest(t)
+	bin := peer.Find(t, "conftest")
 	policies := map[string]string{
 		"strings and objects": `package main
 deny contains "always"

@@ -14,7 +14,9 @@ const day = 24 * time.Hour
 var (
 	yellow = Requirement{Rule: "yellow", AnyOf: []string{"infosec", "platform-ops"}, Count: 1, Expires: 7 * day}
 	red    = Requirement{Rule: "red", AllOf: []string{"legal", "security", "product"}, Expires: 14 * day, Ticket: true}
-	domain = Requirement{Rule: "new-domain", AllOf: []string{"legal", "brand"}, Expires: 3 * day}
+	// A soft-mandatory rule speaks against the change: InfoSec alone may override it.
+	override = Requirement{Rule: "override", AnyOf: []string{"infosec"}, Count: 1, Reason: true}
+	domain   = Requirement{Rule: "new-domain", AllOf: []string{"legal", "brand"}, Expires: 3 * day}
 )
 
 func subject(r ...Requirement) Subject {
@@ -88,6 +90,11 @@ func TestCheck(t *testing.T) {
 		{"a change that needs nobody", subject(), nil, approves("ivy", "infosec"), NotAMember, "administrator"},
 		{"a requirement without groups", subject(Requirement{Rule: "odd", Count: 1}), nil, approves("ivy", "infosec"), NotAMember, "administrator"},
 		{"rejection without a reason", subject(yellow), nil, vote(Reject, "ivy", "infosec", because("  \n")), NoReason, "Say why"},
+		{"an override without a reason", subject(yellow, override), nil, approves("ivy", "infosec"), NoReason, "goes against a rule"},
+		{"an override with a blank reason", subject(override), nil, vote(Approve, "ivy", "infosec", because(" \t")), NoReason, "Say why"},
+		{"an override with a reason", subject(yellow, override), nil, vote(Approve, "ivy", "infosec", because("agreed with the owner")), "", ""},
+		{"the tier's approver, who may not override, needs none", subject(yellow, override), nil, approves("omar", "platform-ops"), "", ""},
+		{"an override can be taken back without a reason", subject(override), votes(vote(Approve, "ivy", "infosec", because("x"))), vote(Withdraw, "ivy", "infosec"), "", ""},
 		{"a reason without an end", subject(yellow), nil, vote(Reject, "ivy", "infosec", because(strings.Repeat("x", MaxReason+1))), NoReason, "longer"},
 		{"another content", subject(yellow), nil, vote(Approve, "ivy", "infosec", content("sha256:c0")), StaleContent, "again"},
 		{"no content", subject(yellow), nil, vote(Approve, "ivy", "infosec", content("")), StaleContent, ""},
@@ -150,6 +157,9 @@ func TestTally(t *testing.T) {
 			"approvers that nobody has named: an administrator must give the rule “odd” its groups in slipway.yaml", 1},
 		{"yellow waits", subject(yellow), nil, 0, "open", "", "one approver from InfoSec or Platform Ops", 0},
 		{"yellow by one", subject(yellow), votes(approves("ivy", "infosec")), 0, "approved", "infosec=ivy", "", 0},
+		{"one person does not approve and override", subject(yellow, override), votes(vote(Approve, "ivy", "infosec", because("x"))), 0, "open", "infosec=ivy", "one approver from InfoSec (ivy@finmicro.example counts for InfoSec already, and nobody counts twice)", 0},
+		{"approved and overridden", subject(yellow, override), votes(approves("omar", "platform-ops"), vote(Approve, "ivy", "infosec", because("x"))), 0, "approved", "platform-ops=omar infosec=ivy", "", 0},
+		{"a recorded override without a reason does not count", subject(override), votes(approves("ivy", "infosec")), 0, "open", "", "one approver from InfoSec", 1},
 		{"yellow by the requester's link", subject(yellow), votes(vote(Approve, "ivy", "infosec", vouched("ana@finmicro.example"))), 0, "open", "", "one approver from InfoSec or Platform Ops", 1},
 		{"yellow by the requester alone", subject(yellow), votes(approves("ana", "infosec")), 0, "open", "", "one approver from InfoSec or Platform Ops", 1},
 		{"a count of zero is one", subject(Requirement{Rule: "r", AnyOf: []string{"infosec"}}), nil, 0, "open", "", "one approver from InfoSec", 0},

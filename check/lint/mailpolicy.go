@@ -3,6 +3,7 @@ package lint
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -103,18 +104,24 @@ func mailPolicyRules() []Rule {
 			set:      versioned("_mta-sts.", "MTA-STS", "v=STSv1", parseSTS),
 		},
 		{
-			ID:       "null-mx-not-alone",
-			Title:    "A null MX that is not alone",
-			Severity: finding.Deny,
-			Why:      `The MX "." says that the name takes no mail; beside another MX, or with a preference, senders read it as a host that does not exist (RFC 7505 section 3).`,
-			Help:     "Keep either the null MX with preference 0, or the mail servers.",
+			ID:       "null-mx-with-senders",
+			Title:    "A name that takes no mail but sends some",
+			Severity: finding.Warn,
+			Why:      `The MX "0 ." says that nobody can answer mail from this name, and many receivers refuse such mail (RFC 7505 section 4.2).`,
+			Help:     `Let the SPF record say "v=spf1 -all", or name mail servers in the MX.`,
 			Controls: mail,
-			Bad:      zones + "shop: {type: MX, ttl: 3600, values: [{preference: 0, exchange: .}, {preference: 10, exchange: mx.host.test.}]}\n",
-			Good:     zones + "shop: {type: MX, ttl: 3600, value: {preference: 0, exchange: .}}\n",
-			set: func(p *pass, _ zone.Name, r zone.RRSet) error {
-				null := slices.ContainsFunc(r.Values, func(v string) bool { return r.Type == "MX" && strings.HasSuffix(v, " .") })
-				if null && !nullMX(r) {
-					p.reportSet(r, "The MX of %s says both that it takes no mail and where its mail goes.", r.Name.Unicode())
+			Bad:      zones + "shop:\n  - {type: MX, ttl: 3600, value: {preference: 0, exchange: .}}\n  - {type: TXT, ttl: 3600, value: v=spf1 ip4:9.9.9.9 -all}\n",
+			Good:     zones + "shop:\n  - {type: MX, ttl: 3600, value: {preference: 0, exchange: .}}\n  - {type: TXT, ttl: 3600, value: v=spf1 -all}\n",
+			name: func(p *pass, n touched) error {
+				mx, _ := n.set("MX")
+				txt, _ := n.set("TXT")
+				if !nullMX(mx) || !n.edited("MX", "TXT") {
+					return nil
+				}
+				for _, record := range spfTexts(txt) {
+					if s, err := parseSPF(record); err == nil && !s.nobody() {
+						p.reportSet(n.at("MX"), "%s takes no mail, but its SPF record names machines that send mail as %s.", n.name.Unicode(), n.name.Unicode())
+					}
 				}
 				return nil
 			},
@@ -135,6 +142,7 @@ func mailPolicyRules() []Rule {
 				}
 				return p.parked(m, e.Zone)
 			},
+			settings: newlyParked,
 		},
 		{
 			ID:       "tls-rpt-invalid",
@@ -240,7 +248,12 @@ func (p *pass) parked(m *zoneMail, z zone.Name) error {
 	if m.mx == nil || !nullMX(*m.mx) {
 		lacks = append(lacks, `its MX is not "0 ."`)
 	}
-	if len(m.spf) != 1 || !strings.EqualFold(strings.Join(strings.Fields(m.spf[0]), " "), "v=spf1 -all") {
+	sends := true
+	if len(m.spf) == 1 {
+		s, err := parseSPF(m.spf[0])
+		sends = err != nil || !s.nobody()
+	}
+	if sends {
 		lacks = append(lacks, `its SPF record is not "v=spf1 -all"`)
 	}
 	tags, err := []tag(nil), errors.New("none")
@@ -252,6 +265,41 @@ func (p *pass) parked(m *zoneMail, z zone.Name) error {
 	}
 	if len(lacks) > 0 {
 		p.report(m.at, record(z), "%s is parked but does not refuse mail: %s.", z.Unicode(), strings.Join(lacks, ", "))
+	}
+	return nil
+}
+
+// newlyParked holds zones that the change parks to saying so, even when their records stay as they are.
+func newlyParked(p *pass, s *repo.Settings) error {
+	if !p.settingsEdited() {
+		return nil
+	}
+	before := map[zone.Name]repo.Zone{}
+	if p.Base != nil {
+		old, err := p.Base.Settings(p.ctx)
+		if err != nil {
+			return err
+		}
+		before = old.Zones
+	}
+	for _, z := range slices.Sorted(maps.Keys(s.Zones)) {
+		if !s.Zones[z].Parked || before[z].Parked || s.Zones[z].Visibility == "internal" {
+			continue
+		}
+		if m, err := p.mailOf(z); err != nil || m != nil {
+			if err != nil {
+				return err
+			}
+			continue // judged with the zone's edits
+		}
+		m, err := p.readMail(z)
+		if err != nil {
+			return err
+		}
+		m.at = zone.Place{Path: s.Path, Line: 1}
+		if err := p.parked(m, z); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type Rule struct {
 	Bad  string `json:"bad"`
 	Good string `json:"good"`
 
-	// A rule has one of these, or none when the run itself reports it. They judge one
+	// A rule has some of these, or none when the run itself reports it. They judge one
 	// zone with its first edit; one edit, deletions included; one record set that came to
 	// be or changed; one name with such record sets; one app; the settings that will be in force.
 	zone func(*pass, zone.Edit) error

@@ -232,6 +232,9 @@ func (s spf) everyone() (string, bool) {
 	return "", false
 }
 
+// nobody reports whether the record says that no machine may send: "v=spf1 -all".
+func (s spf) nobody() bool { return len(s.terms) == 1 && s.ending() == '-' }
+
 // ending says how the record treats senders that no term names: the qualifier
 // of all, or 0 when there is neither all nor redirect.
 func (s spf) ending() byte {

@@ -254,6 +254,15 @@ type Query struct {
 	Limit                            int       // default 1000, at most 10000
 }
 
+// Next makes q go on after the last event that it gave.
+func (q *Query) Next(last Receipt) {
+	if q.Newest {
+		q.Before, q.HasBefore = last.Index, true
+	} else {
+		q.After, q.HasAfter = last.Index, true
+	}
+}
+
 const (
 	defaultLimit = 1000
 	maxLimit     = 10_000

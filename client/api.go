@@ -238,11 +238,30 @@ func (c *Client) Link(ctx context.Context, person, role string) (string, error) 
 	return out.URL, err
 }
 
+// Accounts lists everyone who may sign in. Administrators only.
+func (c *Client) Accounts(ctx context.Context) ([]identity.Person, error) {
+	var out struct {
+		Accounts []identity.Person `json:"accounts"`
+	}
+	err := c.json(ctx, call{method: get, path: api("accounts"), repeat: true}, &out)
+	return out.Accounts, err
+}
+
+// DisableAccount ends a person's sessions, tokens and links at once. Administrators only.
+func (c *Client) DisableAccount(ctx context.Context, person, reason string) error {
+	return c.json(ctx, call{method: post, path: api("accounts", person, "disable"), body: map[string]string{"reason": reason}, repeat: true}, nil)
+}
+
+// EnableAccount lets a disabled account be used again. Administrators only.
+func (c *Client) EnableAccount(ctx context.Context, person string) error {
+	return c.json(ctx, call{method: post, path: api("accounts", person, "enable"), body: struct{}{}, repeat: true}, nil)
+}
+
 // eventsPage is how many events are asked for at once.
 const eventsPage = 1000
 
-// Events reads the log in its order, as far as this person may see it, page by page. q.Limit bounds
-// what comes; 0 is everything. The order is the log's: q.Newest has no meaning here.
+// Events reads the log in its order, or with q.Newest backwards, as far as this person may see it, page
+// by page. q.Limit bounds what comes; 0 is everything.
 func (c *Client) Events(ctx context.Context, q audit.Query) iter.Seq2[audit.Receipt, error] {
 	return func(yield func(audit.Receipt, error) bool) {
 		for left := q.Limit; ; {
@@ -265,7 +284,7 @@ func (c *Client) Events(ctx context.Context, q audit.Query) iter.Seq2[audit.Rece
 			if len(receipts) < page.Limit || (q.Limit > 0 && left <= 0) {
 				return
 			}
-			q.After, q.HasAfter = receipts[len(receipts)-1].Index, true
+			q.Next(receipts[len(receipts)-1])
 		}
 	}
 }
@@ -284,6 +303,10 @@ func (c *Client) events(ctx context.Context, q audit.Query) ([]audit.Receipt, er
 	if q.HasAfter {
 		v.Set("after", strconv.FormatUint(q.After, 10))
 	}
+	if q.HasBefore {
+		v.Set("before", strconv.FormatUint(q.Before, 10))
+	}
+	flag(v, "newest", q.Newest)
 	var out struct {
 		Events []audit.Receipt `json:"events"`
 	}

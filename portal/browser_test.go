@@ -243,7 +243,13 @@ func measure(t *testing.T, ctx context.Context, name, address string) {
 			_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: view.scheme}}})
 			return err
 		})
-		err := chromedp.Do(ctx, chromedp.EmulateViewport(view.width, view.height), scheme, chromedp.Navigate(address), chromedp.WaitReady(`main`))
+		open := func() error {
+			return chromedp.Do(ctx, chromedp.EmulateViewport(view.width, view.height), scheme, chromedp.Navigate(address), chromedp.WaitReady(`main`))
+		}
+		err := open()
+		if err != nil && strings.Contains(err.Error(), "ERR_ABORTED") { // by the page before, which was still loading
+			err = open()
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -165,7 +165,7 @@ func (d *desk) Submit(ctx context.Context, sub flow.Submission, _ io.Writer) (li
 		id, action, revision = st.ID, audit.ReviseChange, st.Revision+1
 	}
 	head := strings.Repeat("ab", 20)
-	err = d.record(ctx, id, sub.By, action, lifecycle.SubmitDetails{Revision: revision, Head: head, Title: sub.Title, Ticket: sub.Ticket, Via: sub.Via, NotBefore: sub.NotBefore, ThirdParty: sub.By.ThirdParty}, func(e *audit.Event) { e.Once = once })
+	err = d.record(ctx, id, sub.By, action, lifecycle.SubmitDetails{Vouched: sub.By.Vouched, Revision: revision, Head: head, Title: sub.Title, Ticket: sub.Ticket, Via: sub.Via, NotBefore: sub.NotBefore, ThirdParty: sub.By.ThirdParty}, func(e *audit.Event) { e.Once = once })
 	if err != nil {
 		return lifecycle.State{}, nil, err
 	}
@@ -265,12 +265,12 @@ func (d *desk) Vote(ctx context.Context, by identity.Person, id string, dec appr
 	if err != nil {
 		return st, err
 	}
-	vote := approval.Vote{Person: by.ID, Groups: by.Groups, Decision: dec, Reason: reason, ChangeDigest: changeDigest, PolicyDigest: policyDigest, At: d.now(), Via: via}
+	vote := approval.Vote{Person: by.ID, Groups: by.Groups, Vouched: by.Vouched, Decision: dec, Reason: reason, ChangeDigest: changeDigest, PolicyDigest: policyDigest, At: d.now(), Via: via}
 	if refusal := approval.Check(st.Subject, st.Votes, vote, d.now()); refusal != nil {
 		return st, &flow.Error{Code: flow.Refused, Message: refusal.Text, Detail: refusal}
 	}
 	action := map[approval.Decision]audit.Action{approval.Approve: audit.ApproveChange, approval.Reject: audit.RejectChange, approval.Withdraw: audit.WithdrawApproval}[dec]
-	if err := d.record(ctx, id, by, action, lifecycle.VoteDetails{Groups: by.Groups, Reason: reason, ChangeDigest: changeDigest, PolicyDigest: policyDigest, Via: via}, nil); err != nil {
+	if err := d.record(ctx, id, by, action, lifecycle.VoteDetails{Vouched: by.Vouched, Groups: by.Groups, Reason: reason, ChangeDigest: changeDigest, PolicyDigest: policyDigest, Via: via}, nil); err != nil {
 		return st, err
 	}
 	if err := d.advance(ctx, id); err != nil {

@@ -276,17 +276,49 @@ type adminView struct {
 	For      string
 	Person   string // as typed, when it was refused
 	Role     string
+	Done     string
+	Me       string
 	Problem  *flow.Error
 }
 
 func (s *server) adminPage(w http.ResponseWriter, r *request) error {
-	return s.showAdmin(w, r, http.StatusOK, adminView{})
+	v := adminView{Done: map[string]string{
+		"disable": "The account is disabled. Its sessions, tokens and unused links have ended.",
+		"enable":  "The account is enabled. Make a sign-in link for its person.",
+	}[r.URL.Query().Get("done")]}
+	return s.showAdmin(w, r, http.StatusOK, v)
+}
+
+func (s *server) disableAccount(w http.ResponseWriter, r *request) error {
+	form, err := readPost(r)
+	if err != nil {
+		return err
+	}
+	return s.changeAccount(w, r, "disable", s.Identity.DisableAccount(r.Context(), r.person, r.PathValue("person"), form.Get("reason")))
+}
+
+func (s *server) enableAccount(w http.ResponseWriter, r *request) error {
+	return s.changeAccount(w, r, "enable", s.Identity.EnableAccount(r.Context(), r.person, r.PathValue("person")))
+}
+
+// changeAccount shows the accounts after one was changed, or why it was not.
+func (s *server) changeAccount(w http.ResponseWriter, r *request, what string, err error) error {
+	if err == nil {
+		http.Redirect(w, r.Request, "/admin?done="+what, http.StatusSeeOther)
+		return nil
+	}
+	e := explain(err)
+	if e.Code != flow.Invalid && e.Code != flow.Forbidden {
+		return err
+	}
+	return s.showAdmin(w, r, statusOf[e.Code], adminView{Problem: e})
 }
 
 func (s *server) showAdmin(w http.ResponseWriter, r *request, status int, v adminView) (err error) {
 	if v.Accounts, err = s.Identity.Accounts(r.Context()); err != nil {
 		return err
 	}
+	v.Me = r.person.ID
 	return s.show(w, r, status, "admin", "Administration", v)
 }
 

@@ -64,6 +64,8 @@ func explain(err error) *flow.Error {
 		return &flow.Error{Code: flow.Conflict, Message: "This sign-in link has already been used.", Help: "Each link works once. Ask an administrator for a new one; if it was not you who used it, say so."}
 	case errors.Is(err, identity.ErrLinkExpired):
 		return &flow.Error{Code: flow.Conflict, Message: "This sign-in link has expired.", Help: "Ask an administrator for a new one."}
+	case errors.Is(err, identity.ErrNoAccount):
+		return &flow.Error{Code: flow.NotFound, Message: "There is no account of that name.", Help: "Look at the list of accounts; one is made with a person’s first sign-in link.", Detail: err}
 	case errors.Is(err, identity.ErrInvalid):
 		return &flow.Error{Code: flow.Invalid, Message: sentence(err.Error()), Detail: err}
 	case errors.Is(err, identity.ErrForbidden):

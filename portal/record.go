@@ -67,6 +67,37 @@ func (s *server) apiLink(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+func (s *server) apiAccounts(w http.ResponseWriter, r *request) error {
+	accounts, err := s.Identity.Accounts(r.Context())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string][]identity.Person{"accounts": accounts})
+	return nil
+}
+
+func (s *server) apiDisable(w http.ResponseWriter, r *request) error {
+	var b struct {
+		Reason string `json:"reason"`
+	}
+	if err := readJSON(r, &b); err != nil {
+		return err
+	}
+	if err := s.Identity.DisableAccount(r.Context(), r.person, r.PathValue("person"), b.Reason); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *server) apiEnable(w http.ResponseWriter, r *request) error {
+	if err := s.Identity.EnableAccount(r.Context(), r.person, r.PathValue("person")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 // Bounds on reading the record.
 const (
 	maxEvents   = 1000 // in one answer
@@ -120,7 +151,7 @@ func (s *server) ownEvents(ctx context.Context, p identity.Person, q audit.Query
 		if len(page) < eventsRead {
 			break
 		}
-		q.After, q.HasAfter = page[len(page)-1].Index, true
+		q.Next(page[len(page)-1])
 	}
 	return out, nil
 }
@@ -128,7 +159,7 @@ func (s *server) ownEvents(ctx context.Context, p identity.Person, q audit.Query
 func eventQuery(v url.Values) (audit.Query, error) {
 	q := audit.Query{
 		Change: v.Get("change"), App: v.Get("app"), Zone: v.Get("zone"), Record: v.Get("record"), Actor: v.Get("actor"),
-		Action: audit.Action(v.Get("action")),
+		Action: audit.Action(v.Get("action")), Newest: isSet(v, "newest"),
 	}
 	var err error
 	if q.Limit, err = number(v, "limit", maxEvents, maxEvents); err != nil {
@@ -144,11 +175,17 @@ func eventQuery(v url.Values) (audit.Query, error) {
 			}
 		}
 	}
-	if text := v.Get("after"); text != "" {
-		if q.After, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return q, &flow.Error{Code: flow.Invalid, Message: "after must be the index of an event in the log.", Help: "Send the index of the last event that you have."}
+	for _, bound := range []struct {
+		name string
+		to   *uint64
+		set  *bool
+	}{{"after", &q.After, &q.HasAfter}, {"before", &q.Before, &q.HasBefore}} {
+		if text := v.Get(bound.name); text != "" {
+			if *bound.to, err = strconv.ParseUint(text, 10, 64); err != nil {
+				return q, &flow.Error{Code: flow.Invalid, Message: bound.name + " must be the index of an event in the log.", Help: "Send the index of the last event that you have."}
+			}
+			*bound.set = true
 		}
-		q.HasAfter = true
 	}
 	return q, nil
 }

@@ -70,6 +70,8 @@ func (s *server) routes() []route {
 		{"POST /account/tokens/{id}/revoke", signedIn, page, ownToken + "; administrators: anyone's", s.revokeToken},
 		{"GET /admin", admin, page, "", s.adminPage},
 		{"POST /admin/links", admin, page, "", s.createLink},
+		{"POST /admin/accounts/{person}/disable", admin, page, "nobody: their own account", s.disableAccount},
+		{"POST /admin/accounts/{person}/enable", admin, page, "", s.enableAccount},
 
 		{"GET /api/v1/me", signedIn, api, "", s.apiMe},
 		{"POST /api/v1/preview", signedIn, api, onlyOwn + " apps", s.apiPreview},
@@ -90,6 +92,9 @@ func (s *server) routes() []route {
 		{"POST /api/v1/tokens", signedIn, api, ownToken + "; one made with a token ends with it at the latest", s.apiCreateToken},
 		{"DELETE /api/v1/tokens/{id}", signedIn, api, ownToken + "; administrators: anyone's", s.apiRevokeToken},
 		{"POST /api/v1/links", admin, api, "", s.apiLink},
+		{"GET /api/v1/accounts", admin, api, "", s.apiAccounts},
+		{"POST /api/v1/accounts/{person}/disable", admin, api, "nobody: their own account", s.apiDisable},
+		{"POST /api/v1/accounts/{person}/enable", admin, api, "", s.apiEnable},
 		{"GET /api/v1/events", signedIn, api, "auditors, administrators and approvers: all; others: of changes that they asked for", s.apiEvents},
 
 		{"GET /allowed_signers", anyone, plain, "", s.allowedSigners},

@@ -271,7 +271,7 @@ func indistinct(st lifecycle.State, counted []approval.Seat) []together {
 	var out []together
 	for _, by := range slices.Sorted(maps.Keys(rests)) {
 		if people := rests[by]; len(people) > 1 {
-			out = append(out, together{by, approval.List(people, "and")})
+			out = append(out, together{by, strings.Join(people, ", ")})
 		}
 	}
 	return out

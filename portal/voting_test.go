@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,7 @@ type office struct {
 	repo   *repo.Repo
 	people *identity.Service
 	flow   *flow.Service
+	stop   func() // the workflows; votes are still taken
 
 	mu    sync.Mutex
 	ahead time.Duration // of the real clock, for what is decided about changes
@@ -139,7 +141,8 @@ func newOffice(t *testing.T) *office {
 		Verify:   func(context.Context, []zone.RRSet, []zone.Key) error { return nil }, // what is approved is the subject here, not what is served
 	})
 	o.must(err)
-	t.Cleanup(func() { o.flow.Stop(ctx) })
+	o.stop = sync.OnceFunc(func() { o.flow.Stop(ctx) })
+	t.Cleanup(o.stop)
 
 	server := httptest.NewUnstartedServer(nil)
 	o.url = "http://" + server.Listener.Addr().String()
@@ -335,76 +338,85 @@ func TestEveryRuleAtEveryDoor(t *testing.T) {
 		}
 	}
 	approve := func(g guest) ballot { return ballot{voter: g, decision: approval.Approve} }
-	cases := []struct {
-		name   string
-		change func() lifecycle.State
-		ballot ballot
-		code   string
-		phase  lifecycle.Phase // afterwards; "" for past waiting
-		later  time.Duration   // before the vote
-	}{
-		{"a member approves", yellow(anaG), approve(ivyG), "", "", 0},
-		{"the requester", yellow(omarG), approve(omarG), approval.SelfApproval, lifecycle.Waiting, 0},
-		{"the requester rejects", yellow(omarG), ballot{voter: omarG, decision: approval.Reject, reason: "no"}, approval.SelfApproval, lifecycle.Waiting, 0},
-		{"a commit's author", yellow(anaG, at("ivy"), at("ana")), approve(ivyG), approval.SelfApproval, lifecycle.Waiting, 0},
-		{"a commit's committer", yellow(anaG, at("ana"), at("ivy")), approve(ivyG), approval.SelfApproval, lifecycle.Waiting, 0},
-		{"signed in by the requester's link", yellow(adminG), approve(ivyByAdmin), approval.SelfApproval, lifecycle.Waiting, 0},
-		{"signed in by one whom the requester let in", yellow(adminG), approve(ivyByBeaByAdmin), approval.SelfApproval, lifecycle.Waiting, 0},
-		{"signed in by an author's link", yellow(anaG, at("admin"), at("ana")), approve(ivyByAdmin), approval.SelfApproval, lifecycle.Waiting, 0},
-		{"who made the requester's link", yellow(anaByOmar), approve(omarG), approval.SelfApproval, lifecycle.Waiting, 0},
-		{"the same person by another link", yellow(adminG), approve(ivyG), "", "", 0},
-		{"no member", yellow(anaG), approve(bobG), approval.NotAMember, lifecycle.Waiting, 0},
-		{"one person for two groups", red(piaG), approve(lenaG), "", lifecycle.Waiting, 0},
-		{"three people for three groups", red(piaG, lenaG), approve(samG), "", "", 0},
-		{"twice", red(lenaG), approve(lenaG), approval.AlreadyVoted, lifecycle.Waiting, 0},
-		{"other content", yellow(anaG), ballot{voter: ivyG, decision: approval.Approve, changeDigest: other}, approval.StaleContent, lifecycle.Waiting, 0},
-		{"other rules", yellow(anaG), ballot{voter: ivyG, decision: approval.Approve, policy: other}, approval.StalePolicy, lifecycle.Waiting, 0},
-		{"a rejection without a reason", yellow(anaG), ballot{voter: ivyG, decision: approval.Reject}, approval.NoReason, lifecycle.Waiting, 0},
-		{"a reason without an end", yellow(anaG), ballot{voter: ivyG, decision: approval.Reject, reason: strings.Repeat("x", approval.MaxReason+1)}, approval.NoReason, lifecycle.Waiting, 0},
-		{"a rejection", yellow(anaG), ballot{voter: ivyG, decision: approval.Reject, reason: "it misleads"}, "", lifecycle.Rejected, 0},
-		{"a withdrawal", red(lenaG), ballot{voter: lenaG, decision: approval.Withdraw}, "", lifecycle.Waiting, 0},
-		{"a withdrawal of nothing", red(lenaG), ballot{voter: samG, decision: approval.Withdraw}, approval.NothingToWithdraw, lifecycle.Waiting, 0},
-		{"after a rejection", func() lifecycle.State { st := o.ask(anaG, "none"); vote(st, ivyG, approval.Reject); return st }, approve(omarG), approval.Closed, lifecycle.Rejected, 0},
+	cases := []ruling{
+		{"a member approves", yellow(anaG), approve(ivyG), "", ""},
+		{"the requester", yellow(omarG), approve(omarG), approval.SelfApproval, lifecycle.Waiting},
+		{"the requester rejects", yellow(omarG), ballot{voter: omarG, decision: approval.Reject, reason: "no"}, approval.SelfApproval, lifecycle.Waiting},
+		{"a commit's author", yellow(anaG, at("ivy"), at("ana")), approve(ivyG), approval.SelfApproval, lifecycle.Waiting},
+		{"a commit's committer", yellow(anaG, at("ana"), at("ivy")), approve(ivyG), approval.SelfApproval, lifecycle.Waiting},
+		{"signed in by the requester's link", yellow(adminG), approve(ivyByAdmin), approval.SelfApproval, lifecycle.Waiting},
+		{"signed in by one whom the requester let in", yellow(adminG), approve(ivyByBeaByAdmin), approval.SelfApproval, lifecycle.Waiting},
+		{"signed in by an author's link", yellow(anaG, at("admin"), at("ana")), approve(ivyByAdmin), approval.SelfApproval, lifecycle.Waiting},
+		{"who made the requester's link", yellow(anaByOmar), approve(omarG), approval.SelfApproval, lifecycle.Waiting},
+		{"the same person by another link", yellow(adminG), approve(ivyG), "", ""},
+		{"no member", yellow(anaG), approve(bobG), approval.NotAMember, lifecycle.Waiting},
+		{"one person for two groups", red(piaG), approve(lenaG), "", lifecycle.Waiting},
+		{"three people for three groups", red(piaG, lenaG), approve(samG), "", ""},
+		{"twice", red(lenaG), approve(lenaG), approval.AlreadyVoted, lifecycle.Waiting},
+		{"other content", yellow(anaG), ballot{voter: ivyG, decision: approval.Approve, changeDigest: other}, approval.StaleContent, lifecycle.Waiting},
+		{"other rules", yellow(anaG), ballot{voter: ivyG, decision: approval.Approve, policy: other}, approval.StalePolicy, lifecycle.Waiting},
+		{"a rejection without a reason", yellow(anaG), ballot{voter: ivyG, decision: approval.Reject}, approval.NoReason, lifecycle.Waiting},
+		{"a reason without an end", yellow(anaG), ballot{voter: ivyG, decision: approval.Reject, reason: strings.Repeat("x", approval.MaxReason+1)}, approval.NoReason, lifecycle.Waiting},
+		{"a rejection", yellow(anaG), ballot{voter: ivyG, decision: approval.Reject, reason: "it misleads"}, "", lifecycle.Rejected},
+		{"a withdrawal", red(lenaG), ballot{voter: lenaG, decision: approval.Withdraw}, "", lifecycle.Waiting},
+		{"a withdrawal of nothing", red(lenaG), ballot{voter: samG, decision: approval.Withdraw}, approval.NothingToWithdraw, lifecycle.Waiting},
+		{"after a rejection", func() lifecycle.State { st := o.ask(anaG, "none"); vote(st, ivyG, approval.Reject); return st }, approve(omarG), approval.Closed, lifecycle.Rejected},
 		{"after it was cancelled", func() lifecycle.State {
 			st := o.ask(anaG, "none")
 			_, err := o.flow.Cancel(context.Background(), anaG.person, st.ID, "", "api")
 			o.must(err)
 			return st
-		}, approve(ivyG), approval.Closed, lifecycle.Cancelled, 0},
-		{"too late", yellow(anaG), approve(ivyG), approval.Expired, lifecycle.Waiting, 8 * 24 * time.Hour}, // the last one: clocks do not go back
+		}, approve(ivyG), approval.Closed, lifecycle.Cancelled},
 	}
 	for _, c := range cases {
-		waiting := map[string]lifecycle.State{}
-		for door := range doors {
-			waiting[door] = c.change()
-		}
+		o.everyDoor(c, 0)
+	}
+	// In an office whose workflows are stopped, or they would end the changes before the votes come.
+	late := newOffice(t)
+	ana, ivy := late.enter(server, at("ana")), late.enter(server, at("ivy"))
+	late.everyDoor(ruling{"too late", func() lifecycle.State { return late.ask(ana, "none") }, approve(ivy), approval.Expired, lifecycle.Waiting}, 8*24*time.Hour)
+}
+
+// ruling is a vote and what has to come of it.
+type ruling struct {
+	name   string
+	change func() lifecycle.State
+	ballot ballot
+	code   string
+	phase  lifecycle.Phase // afterwards; "" for past waiting
+}
+
+// everyDoor casts the same vote through each door, on changes that have waited for so long.
+func (o *office) everyDoor(c ruling, waited time.Duration) {
+	o.t.Helper()
+	waiting := map[string]lifecycle.State{}
+	for door := range doors {
+		waiting[door] = c.change()
+	}
+	if waited > 0 {
+		o.stop()
 		o.mu.Lock()
-		o.ahead += c.later
+		o.ahead += waited
 		o.mu.Unlock()
-		for door, cast := range doors {
-			st, b := waiting[door], c.ballot
-			if b.changeDigest == "" {
-				b.changeDigest = st.Subject.ChangeDigest
-			}
-			if b.policy == "" {
-				b.policy = st.Subject.PolicyDigest
-			}
-			if code := cast(o, st, b); code != c.code {
-				t.Errorf("%s by %s: %q, want %q", c.name, door, code, c.code)
-			}
-			after, events, _, err := o.flow.Change(context.Background(), st.ID)
-			o.must(err)
-			if after.Phase != c.phase && (c.phase != "" || after.Phase == lifecycle.Waiting || after.Phase.Ended() && after.Phase != lifecycle.Live) {
-				t.Errorf("%s by %s: the change is %s, want %q", c.name, door, after.Phase, c.phase)
-			}
-			refused := slices.ContainsFunc(events, func(r audit.Receipt) bool {
-				d, err := lifecycle.Decode[lifecycle.RefusalDetails](r.Event)
-				return r.Event.Action == audit.RefuseVote && err == nil && d.Code == c.code && slices.Equal(d.Vouched, b.voter.person.Vouched)
-			})
-			told := c.code != "" && !(door == "command line" && c.code == approval.NoReason && b.reason == "")
-			if refused != told && !after.Phase.Ended() {
-				t.Errorf("%s by %s: refusal on record %t, want %t", c.name, door, refused, told)
-			}
+	}
+	for door, cast := range doors {
+		st, b := waiting[door], c.ballot
+		b.changeDigest, b.policy = cmp.Or(b.changeDigest, st.Subject.ChangeDigest), cmp.Or(b.policy, st.Subject.PolicyDigest)
+		if code := cast(o, st, b); code != c.code {
+			o.t.Errorf("%s by %s: %q, want %q", c.name, door, code, c.code)
+		}
+		after, events, _, err := o.flow.Change(context.Background(), st.ID)
+		o.must(err)
+		if after.Phase != c.phase && (c.phase != "" || after.Phase == lifecycle.Waiting || after.Phase.Ended() && after.Phase != lifecycle.Live) {
+			o.t.Errorf("%s by %s: the change is %s, want %q", c.name, door, after.Phase, c.phase)
+		}
+		refused := slices.ContainsFunc(events, func(r audit.Receipt) bool {
+			d, err := lifecycle.Decode[lifecycle.RefusalDetails](r.Event)
+			return r.Event.Action == audit.RefuseVote && err == nil && d.Code == c.code && slices.Equal(d.Vouched, b.voter.person.Vouched)
+		})
+		told := c.code != "" && !(door == "command line" && c.code == approval.NoReason && b.reason == "")
+		if refused != told && !after.Phase.Ended() {
+			o.t.Errorf("%s by %s: refusal on record %t, want %t", c.name, door, refused, told)
 		}
 	}
 }

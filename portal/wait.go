@@ -5,20 +5,17 @@ import (
 	"slices"
 	"time"
 
+	"slipway/audit"
 	"slipway/lifecycle"
-)
-
-// How often a change is looked at while a request is held open. Looking folds
-// some tens of events from the index; most changes move within the first second.
-const (
-	firstLook = 25 * time.Millisecond
-	lastLook  = 500 * time.Millisecond
 )
 
 // hold returns a change as soon as enough says so, or as it is after at most d.
 // When too many requests are held already it answers at once.
 func (s *server) hold(ctx context.Context, id string, d time.Duration, enough func(lifecycle.State) bool) (lifecycle.State, error) {
-	st, _, _, err := s.Service.Change(ctx, id)
+	ctx, stop := context.WithTimeout(ctx, max(d, 0))
+	defer stop()
+	appended := s.Record.Index().Watch(ctx) // before the first look, so that nothing falls in between
+	st, events, _, err := s.Service.Change(context.WithoutCancel(ctx), id)
 	if err != nil || enough(st) || d <= 0 {
 		return st, err
 	}
@@ -28,23 +25,33 @@ func (s *server) hold(ctx context.Context, id string, d time.Duration, enough fu
 	default:
 		return st, nil
 	}
-	end := time.NewTimer(d)
-	defer end.Stop()
-	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
-		look := time.NewTimer(pause)
+	for {
 		select {
+		case _, open := <-appended:
+			if !open {
+				return st, nil // the time is over, the caller has gone, or the server stops
+			}
 		case <-ctx.Done():
-			look.Stop()
-			return st, ctx.Err()
-		case <-end.C:
-			look.Stop()
 			return st, nil
-		case <-look.C:
 		}
-		if st, _, _, err = s.Service.Change(ctx, id); err != nil || enough(st) {
+		// Most of what is appended is about other changes, which one small query tells.
+		if fresh, err := s.happened(ctx, id, events); err != nil || !fresh {
+			continue
+		}
+		if st, events, _, err = s.Service.Change(context.WithoutCancel(ctx), id); err != nil || enough(st) {
 			return st, err
 		}
 	}
+}
+
+// happened reports whether a change has more events than those.
+func (s *server) happened(ctx context.Context, id string, known []audit.Receipt) (bool, error) {
+	q := audit.Query{Change: id, Limit: 1}
+	if len(known) > 0 {
+		q.After, q.HasAfter = known[len(known)-1].Index, true
+	}
+	more, err := s.Record.Index().Events(ctx, q)
+	return len(more) > 0, err
 }
 
 // forward is the order in which a change that goes well passes its phases.

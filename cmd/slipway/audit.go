@@ -69,7 +69,8 @@ With --format json every line is one event with its place in the log.`,
 			if err != nil {
 				return err
 			}
-			return t.showEvents(source, q, show)
+			backwards := q.Newest && dir != "" // files are read from their start
+			return t.showEvents(source, q, backwards, show)
 		},
 	}
 	p := c.Flags()
@@ -89,15 +90,12 @@ With --format json every line is one event with its place in the log.`,
 	return c
 }
 
-// events are the log's, from its files or from the server, oldest first.
+// events are the log's: from its files, oldest first, or from the server as the query says.
 func (t *tool) events(ctx context.Context, dir string, q audit.Query) (iter.Seq2[audit.Receipt, error], error) {
 	if dir == "" {
 		cl, err := t.client()
 		if err != nil {
 			return nil, err
-		}
-		if q.Newest {
-			q.Limit = 0 // the newest come last
 		}
 		return cl.Events(ctx, q), nil
 	}
@@ -111,8 +109,8 @@ func (t *tool) events(ctx context.Context, dir string, q audit.Query) (iter.Seq2
 	return audit.Read(ctx, dir, start), nil
 }
 
-// showEvents shows those that the query selects. Newest first keeps no more than the limit in memory.
-func (t *tool) showEvents(source iter.Seq2[audit.Receipt, error], q audit.Query, show func(io.Writer, audit.Receipt) error) error {
+// showEvents shows those that the query selects. To show them backwards it keeps as many as the limit in memory.
+func (t *tool) showEvents(source iter.Seq2[audit.Receipt, error], q audit.Query, backwards bool, show func(io.Writer, audit.Receipt) error) error {
 	m := t.busy("Reading")
 	defer m.end()
 	var kept []audit.Receipt
@@ -124,7 +122,7 @@ func (t *tool) showEvents(source iter.Seq2[audit.Receipt, error], q audit.Query,
 		if !selects(q, r.Event) {
 			continue
 		}
-		if q.Newest {
+		if backwards {
 			if kept = append(kept, r); len(kept) > q.Limit {
 				kept = kept[1:]
 			}

@@ -68,7 +68,7 @@ approve and look things up.`,
 		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.planCommand(), t.fmtCommand(), t.policyCommand(), t.riskCommand(),
 		t.requestCommand(), t.approveCommand(), t.rejectCommand(), t.inboxCommand(),
 		t.appsCommand(), t.driftCommand(), t.auditCommand(),
-		t.loginCommand(), t.tokenCommand(), t.versionCommand(),
+		t.loginCommand(), t.tokenCommand(), t.accountCommand(), t.versionCommand(),
 		exitCodesTopic(), environmentTopic(),
 	)
 	root.SetHelpCommandGroupID(groupSet)

@@ -33,6 +33,17 @@ func exposureRules() []Rule {
 			},
 		},
 		{
+			ID:       "caa-missing",
+			Title:    "A zone for which any authority may issue certificates",
+			Severity: finding.Warn,
+			Why:      "Without a CAA record every authority in the world may issue certificates for the names in the zone (RFC 8659), and a mistake of any of them is enough.",
+			Help:     `Add a CAA record at the zone's apex that names the organisation's authorities, or issue ";" where none may.`,
+			Controls: []string{boundaryControl, accessControl, "ISO27001:A.8.24"},
+			Bad:      "-- zones/other.example.yaml --\nwww: {type: A, ttl: 300, value: 9.9.9.10}\n",
+			Good:     "-- zones/other.example.yaml --\n'': {type: CAA, ttl: 300, value: {flags: 0, tag: issue, value: ca.finmicro.example}}\nwww: {type: A, ttl: 300, value: 9.9.9.10}\n",
+			zone:     caaMissing,
+		},
+		{
 			ID:       "caa-other-authority",
 			Title:    "Letting another authority issue certificates",
 			Severity: finding.Deny,
@@ -205,6 +216,38 @@ func insideOnly(a netip.Addr) string {
 		}
 	}
 	return ""
+}
+
+// caaMissing looks for a CAA record at the apex of a public zone that is new or loses its own, and at
+// the names above it that our zones answer for (RFC 8659 section 3).
+func caaMissing(p *pass, e zone.Edit) error {
+	if !p.public(e.Zone) {
+		return nil
+	}
+	fresh, err := p.fresh(e.Zone)
+	if err != nil {
+		return err
+	}
+	lost := slices.ContainsFunc(p.Change.Edits, func(o zone.Edit) bool {
+		return o.Zone == e.Zone && o.Name == e.Zone && o.Type == "CAA" && o.After == nil
+	})
+	if !fresh && !lost {
+		return nil
+	}
+	for n := e.Zone; n != "." && n != ""; n = n.Parent() {
+		a, ours, err := p.head.resolve(n)
+		if err != nil || !ours {
+			if err != nil {
+				return err
+			}
+			break
+		}
+		if slices.ContainsFunc(a.sets, func(r zone.RRSet) bool { return r.Type == "CAA" }) {
+			return nil
+		}
+	}
+	p.report(e.Place, finding.Record(zone.Key{Name: e.Zone, Type: "CAA"}), "%s has no CAA record, so any authority in the world may issue certificates for it.", e.Zone.Unicode())
+	return nil
 }
 
 func caaOtherAuthority(p *pass, z zone.Name, r zone.RRSet) error {

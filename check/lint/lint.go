@@ -38,7 +38,7 @@ func Run(ctx context.Context, in Input) ([]finding.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules := Rules()
+	rules := p.all
 	for i, e := range in.Change.Edits {
 		p.zone = e.Zone
 		for _, r := range rules {
@@ -100,17 +100,18 @@ type pass struct {
 	ctx   context.Context
 	head  *view
 	base  *view // made by before
-	rules map[string]Rule
-	rule  Rule      // that is asked now
-	zone  zone.Name // that it is asked about, "" for none
+	all   []Rule
+	rules map[string]Rule // by ID
+	rule  Rule            // that is asked now
+	zone  zone.Name       // that it is asked about, "" for none
 	found []located
 	err   error               // the first; no rule is asked after it
 	walks map[string]*spfWalk // by the record set that an evaluation began at
 }
 
 func newPass(ctx context.Context, in Input) (*pass, error) {
-	p := &pass{Input: in, ctx: ctx, rules: map[string]Rule{}, walks: map[string]*spfWalk{}}
-	for _, r := range Rules() {
+	p := &pass{Input: in, ctx: ctx, all: Rules(), rules: map[string]Rule{}, walks: map[string]*spfWalk{}}
+	for _, r := range p.all {
 		p.rules[r.ID] = r
 	}
 	var err error
@@ -142,6 +143,16 @@ func (p *pass) before() (*view, error) {
 		}
 	}
 	return p.base, nil
+}
+
+// fresh reports whether a zone has its first file in the head.
+func (p *pass) fresh(z zone.Name) (bool, error) {
+	base, err := p.before()
+	if base == nil || err != nil {
+		return base == nil, err
+	}
+	f, err := base.file(z)
+	return f == nil, err
 }
 
 // report records what the rule that is asked now has found.

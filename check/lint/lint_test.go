@@ -56,6 +56,11 @@ func judge(t *testing.T, w *scenario.World, requester, archive string) []finding
 	return found
 }
 
+// notOfApex leaves out what is found because an example does not repeat the base's apex.
+func notOfApex(found []finding.Finding) []finding.Finding {
+	return slices.DeleteFunc(found, func(f finding.Finding) bool { return f.Rule == "caa-missing" })
+}
+
 func replay(seen *observe.Set) *observe.Log {
 	if seen == nil {
 		return nil
@@ -203,7 +208,7 @@ func TestCorners(t *testing.T) {
 				who = ""
 			}
 			var got []string
-			for _, f := range judge(t, w, who, c.archive) {
+			for _, f := range notOfApex(judge(t, w, who, c.archive)) {
 				got = append(got, f.Rule)
 			}
 			slices.Sort(got)

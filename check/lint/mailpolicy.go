@@ -178,17 +178,9 @@ func (p *pass) mailOf(z zone.Name) (*zoneMail, error) {
 	if !p.public(z) {
 		return nil, nil
 	}
-	base, err := p.before()
+	fresh, err := p.fresh(z)
 	if err != nil {
 		return nil, err
-	}
-	fresh := base == nil
-	if !fresh {
-		f, err := base.file(z)
-		if err != nil {
-			return nil, err
-		}
-		fresh = f == nil
 	}
 	dmarc, err := zone.ParseName("_dmarc." + string(z))
 	if err != nil {

@@ -65,7 +65,7 @@ approve and look things up.`,
 		&cobra.Group{ID: groupSet, Title: "Set up:"},
 	)
 	root.AddCommand(
-		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.fmtCommand(), t.policyCommand(), t.riskCommand(),
+		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.fmtCommand(), t.policyCommand(), t.packCommand(), t.riskCommand(),
 		t.requestCommand(), t.approveCommand(), t.rejectCommand(), t.inboxCommand(),
 		t.appsCommand(), t.driftCommand(), t.auditCommand(),
 		t.loginCommand(), t.tokenCommand(), t.accountCommand(), t.versionCommand(),

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +19,7 @@ import (
 func (t *tool) initCommand() *cobra.Command {
 	o := starter.Sample()
 	o.Admin = ""
+	var pipelines []string
 	c := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Make a zones repository",
@@ -24,12 +27,19 @@ func (t *tool) initCommand() *cobra.Command {
 
 In a new or empty folder it writes a starter kit: settings, three zones, one app and
 the policies to begin with, as a first commit. In a Git repository of octoDNS zones it
-adds slipway.yaml alone, for you to look at and commit. Nothing is ever overwritten.`,
+adds slipway.yaml alone, for you to look at and commit. Nothing is ever overwritten.
+
+With --ci it adds to a repository what has it checked by GitHub Actions, by GitLab CI, or
+before each commit (pre-commit), for you to look at and commit.`,
 		Example: `  slipway init zones --organisation "Fin Micro Ltd" --domain finmicro.example
-  slipway init .             in a repository of octoDNS zones: adds slipway.yaml`,
+  slipway init .             in a repository of octoDNS zones: adds slipway.yaml
+  slipway init . --ci github --ci pre-commit`,
 		GroupID: groupCheck,
 		Args:    one("DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(pipelines) > 0 {
+				return t.addPipelines(args[0], pipelines)
+			}
 			kit, err := starter.Kit(o)
 			if err != nil {
 				return &usage{what: err.Error()}
@@ -60,7 +70,57 @@ adds slipway.yaml alone, for you to look at and commit. Nothing is ever overwrit
 	c.Flags().StringVar(&o.Name, "organisation", o.Name, "your organisation's name")
 	c.Flags().StringVar(&o.Domain, "domain", o.Domain, "its domain: owner of the zones and of its people's addresses")
 	c.Flags().StringVar(&o.Admin, "admin", "", "e-mail address of the first administrator (default admin@DOMAIN)")
+	c.Flags().StringSliceVar(&pipelines, "ci", nil, "add a pipeline to a repository: "+strings.Join(starter.Pipelines(), ", ")+"; may be repeated")
+	c.RegisterFlagCompletionFunc("ci", cobra.FixedCompletions(starter.Pipelines(), cobra.ShellCompDirectiveNoFileComp))
 	return c
+}
+
+// addPipelines writes pipelines into a repository. Unless all their files are new, it writes none.
+func (t *tool) addPipelines(dir string, names []string) error {
+	if noFile(dir) {
+		return &usage{what: dir + ": there is no such folder", help: "Make the repository first: slipway init " + dir}
+	}
+	type file struct {
+		name    string
+		content []byte
+	}
+	var files []file
+	for _, name := range names {
+		pipeline, err := starter.Pipeline(name)
+		if err != nil {
+			return &usage{what: "--ci: " + err.Error()}
+		}
+		err = fs.WalkDir(pipeline, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			if !noFile(filepath.Join(dir, path)) {
+				return &refusal{what: path + " is there already, and nothing was written.", help: "Move it away, or take over by hand what you need of " + name + "'s."}
+			}
+			content, err := fs.ReadFile(pipeline, path)
+			files = append(files, file{path, content})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, filepath.FromSlash(f.name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o644)
+		if strings.HasSuffix(f.name, ".sh") {
+			mode = 0o755
+		}
+		if err := os.WriteFile(path, f.content, mode); err != nil {
+			return err
+		}
+		fmt.Fprintln(t.stdout, "wrote", f.name)
+	}
+	fmt.Fprintln(t.stderr, "\nLook through them, then commit them.")
+	return nil
 }
 
 // gitSays asks git for one line, and takes any failure for no answer.

@@ -14,13 +14,19 @@ import (
 	"testing"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+
 	"slipway/audit"
+	"slipway/check"
 	"slipway/lifecycle"
 )
 
 const childEnv = "SLIPWAY_FLOW_TEST_CHILD" // directory, first and last request of a server to be killed
 
 func TestMain(m *testing.M) {
+	if dir, ok := strings.CutPrefix(os.Getenv(childEnv), "thinking "); ok {
+		os.Exit(thinking(dir))
+	}
 	if spec := os.Getenv(childEnv); spec != "" {
 		os.Exit(child(spec))
 	}
@@ -58,6 +64,67 @@ func child(spec string) int {
 	}
 	w.stop()
 	return 0
+}
+
+// thinking is a server with a change that waits for approval, whose workflow is just looking at the log.
+func thinking(dir string) int {
+	w := &world{t: childT{}, dir: dir, logger: slog.New(slog.DiscardHandler)}
+	w.open()
+	ctx := context.Background()
+	st := w.submit(yellow("thinking", "192.0.2.77"))
+	w.mu.Lock() // of the clock, which every look asks
+	w.flow.wake(ctx, st.ID)
+	for {
+		d, err := w.flow.engine.client.DescribeWorkflowExecution(ctx, changeWorkflowID(st.ID), "")
+		w.must(err)
+		if d.GetPendingWorkflowTask().GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED {
+			fmt.Println("THINKING", st.ID)
+			select {}
+		}
+	}
+}
+
+// TestKilledWhileThinking kills a process in the middle of a workflow's decision: the next one does not wait for the answer.
+func TestKilledWhileThinking(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts a process")
+	}
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"=thinking "+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := ""
+	for lines := bufio.NewScanner(out); id == "" && lines.Scan(); {
+		id, _ = strings.CutPrefix(lines.Text(), "THINKING ")
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	w := &world{t: t, dir: dir, logger: testLogger(t)}
+	w.open()
+	defer w.stop()
+	st, _, _, err := w.flow.Change(ctx, id)
+	w.must(err)
+	w.expect(st, lifecycle.Waiting, check.Yellow)
+	began := time.Now()
+	_, err = w.approve(ivy, st)
+	w.must(err)
+	w.reaches(id, lifecycle.Live)
+	took := time.Since(began)
+	t.Logf("live %s after the approval", took.Round(time.Millisecond))
+	if took > taskTimeout {
+		t.Errorf("live only %s after the approval: the engine waited for a process that is gone", took)
+	}
+	w.liveOnce(id)
 }
 
 // mark is where to kill a child: after the first line that says this, once the request before is live.

@@ -32,6 +32,10 @@ const (
 	lookSignal  = "look"  // to a change: something happened, look at the log
 	mergeSignal = "merge" // to the merges: this change asks to be merged
 
+	// taskTimeout is how long the engine waits for a worker that does not answer, because its process was killed.
+	// A workflow only reads the log and decides what comes next, which takes milliseconds.
+	taskTimeout = 3 * time.Second
+
 	// Bounds on one run's history; a workflow goes on as a new run after them.
 	maxSteps  = 200
 	maxMerges = 200
@@ -364,7 +368,8 @@ func registerWorkflows(r worker.WorkflowRegistry) {
 
 func (s *Service) newWorker() worker.Worker {
 	w := worker.New(s.engine.client, taskQueue, worker.Options{
-		WorkerStopTimeout: 10 * time.Second,
+		WorkerStopTimeout:            10 * time.Second,
+		StickyScheduleToStartTimeout: taskTimeout,
 		// Enough to keep the disk busy, few enough to leave the machine to those who wait for a page.
 		MaxConcurrentLocalActivityExecutionSize: 16,
 		MaxConcurrentActivityExecutionSize:      32,
@@ -381,7 +386,7 @@ func (s *Service) startOptions(id string, policy enumspb.WorkflowIdConflictPolic
 		ID: id, TaskQueue: taskQueue,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy: policy,
-		WorkflowTaskTimeout:      10 * time.Second,
+		WorkflowTaskTimeout:      taskTimeout,
 	}
 }
 
@@ -439,8 +444,20 @@ func (s *Service) resume(ctx context.Context, open []lifecycle.State) error {
 			if s.life.Err() != nil {
 				return
 			}
-			s.wake(s.life, id)
+			s.rouse(s.life, id)
 		}
 	})
 	return nil
+}
+
+// rouse wakes the workflow of a change that was waiting when the last process ended. One that the last process
+// was just thinking about is replaced: the engine would wait for an answer until taskTimeout.
+func (s *Service) rouse(ctx context.Context, id string) {
+	d, err := s.engine.client.DescribeWorkflowExecution(ctx, changeWorkflowID(id), "")
+	if err == nil && d.GetPendingWorkflowTask().GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED {
+		if s.startChange(ctx, id, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING) == nil {
+			return
+		}
+	}
+	s.wake(ctx, id)
 }

@@ -145,9 +145,18 @@ func (e *Engine) prepare(ctx context.Context, in Input) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
+	relying, err := dependants(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	past, err := pasts(ctx, in)
+	if err != nil {
+		return nil, err
+	}
 	signals := risk.Signals(risk.Input{
 		Change: in.Change, Settings: settings, NewZones: newZones,
 		Requester: in.Requester.ID, ThirdParty: in.Requester.ThirdParty,
+		Dependants: relying, Pasts: past, AsOf: in.AsOf,
 	})
 
 	bundles, err := e.bundles(ctx, in.Base)

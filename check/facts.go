@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"slipway/check/lint"
 	"slipway/check/policy"
+	"slipway/check/risk"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -132,7 +134,7 @@ func policyInput(in Input, inForce, settings *repo.Settings, signals []Signal, f
 	for _, name := range in.Change.Zones() {
 		z := settings.Zones[name]
 		facts.Zones = append(facts.Zones, policy.Zone{
-			Name: name, Owner: z.Owner, Visibility: z.Visibility, DNSSEC: z.DNSSEC, Provider: z.Provider, Parked: z.Parked,
+			Name: name, Owner: z.Owner, Visibility: z.Visibility, DNSSEC: z.DNSSEC, Provider: z.Provider, Parked: z.Parked, MaxEdits: z.MaxEdits, MaxDeletes: z.MaxDeletes,
 		})
 	}
 	for _, a := range in.Change.Apps {
@@ -158,4 +160,82 @@ func allowedExternal(s *repo.Settings) []zone.Name {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// maxAsked bounds the names whose dependants are looked for. A change of more names
+// is told by its size.
+const maxAsked = 16
+
+// dependants finds who else points at the names that a change alters or takes away,
+// across the repository as it would become: record sets that the change leaves as they are.
+func dependants(ctx context.Context, in Input) (map[zone.Name][]zone.RRSet, error) {
+	names, edited := map[zone.Name]bool{}, map[zone.Key]bool{}
+	for _, e := range in.Change.Edits {
+		edited[zone.Key{Name: e.Name, Type: e.Type}] = true
+		if e.Op != zone.Create && len(names) < maxAsked && answers(e.Type) {
+			names[e.Name] = true
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	found := map[zone.Name][]zone.RRSet{}
+	take := func(sets []zone.RRSet) {
+		for _, r := range sets {
+			if edited[r.Key()] {
+				continue
+			}
+			for _, t := range lint.Targets(r) {
+				if names[t] && t != r.Name {
+					found[t] = append(found[t], r)
+				}
+			}
+		}
+	}
+	zones, _, err := in.Head.ZonesNaming(ctx, names, in.Change.Zones())
+	if err != nil {
+		return nil, err
+	}
+	for _, z := range zones {
+		f, err := in.Head.ZoneFile(ctx, z)
+		if err != nil {
+			return nil, err
+		}
+		sets, err := f.RRSets()
+		if err != nil {
+			return nil, err
+		}
+		take(sets)
+	}
+	apps, err := in.Head.AppsMentioning(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range apps {
+		take(a.Records)
+	}
+	for _, sets := range found {
+		slices.SortFunc(sets, func(a, b zone.RRSet) int { return repo.CompareKeys(a.Key(), b.Key()) })
+	}
+	return found, nil
+}
+
+// answers reports whether records of a type are what others point at a name for.
+func answers(t string) bool {
+	switch t {
+	case "A", "AAAA", "CNAME", "ALIAS", "DNAME":
+		return true
+	}
+	return false
+}
+
+// pasts looks up how lately the apps of a change were touched before it.
+func pasts(ctx context.Context, in Input) (map[string]repo.Past, error) {
+	var paths []string
+	for _, a := range in.Change.Apps {
+		if a.Before != nil && len(paths) < maxAsked {
+			paths = append(paths, a.Before.Path)
+		}
+	}
+	return in.Base.Pasts(ctx, paths, in.AsOf.Add(-risk.Recent))
 }

@@ -46,6 +46,8 @@ type Zone struct {
 	Provider   string
 	DNSSEC     string // "" | "required"
 	Parked     bool
+	MaxEdits   int // record sets that one change usually edits at most; 0: the same as everywhere
+	MaxDeletes int // record sets that one change usually removes at most; 0: the same as everywhere
 }
 
 type Group struct {
@@ -231,7 +233,7 @@ func (p *settingsParser) readZones(f field) {
 			p.fail(z.key, "remove one of the two", "zone %s stands twice", name)
 		}
 		settings := Zone{Visibility: "external"}
-		for _, k := range p.fields(z.value, "zone "+z.name, []string{"visibility", "owner", "provider", "dnssec", "parked"}) {
+		for _, k := range p.fields(z.value, "zone "+z.name, []string{"visibility", "owner", "provider", "dnssec", "parked", "max-edits", "max-deletes"}) {
 			switch k.name {
 			case "visibility":
 				settings.Visibility = p.oneOf(k.value, "visibility", "internal", "external")
@@ -248,6 +250,10 @@ func (p *settingsParser) readZones(f field) {
 				}
 			case "parked":
 				settings.Parked = p.boolean(k.value, "parked")
+			case "max-edits":
+				settings.MaxEdits = p.number(k.value, "max-edits", 1, 1_000_000)
+			case "max-deletes":
+				settings.MaxDeletes = p.number(k.value, "max-deletes", 1, 1_000_000)
 			}
 		}
 		p.s.Zones[name] = settings

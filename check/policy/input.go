@@ -56,6 +56,8 @@ type Zone struct {
 	DNSSEC     string    `json:"dnssec"`
 	Provider   string    `json:"provider"`
 	Parked     bool      `json:"parked"`
+	MaxEdits   int       `json:"max_edits"` // usual at most in one change; 0 when slipway.yaml does not say
+	MaxDeletes int       `json:"max_deletes"`
 }
 
 // Change is what the change would do.

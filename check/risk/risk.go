@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"slipway/approval"
 	"slipway/change"
@@ -44,6 +45,9 @@ const (
 	NewApp               = "new-app"
 	NewZone              = "new-zone"
 	DomainEdit           = "domain-edit"
+	Dependants           = "dependants"    // others that point at a name which changes or goes
+	YoungApp             = "young-app"     // an app that came to be lately
+	UnsettledApp         = "unsettled-app" // an app that was changed many times lately
 )
 
 // Strength 1 is reached at so many.
@@ -52,6 +56,14 @@ const (
 	bulkFrom      = 10
 	manyDeletions = 25
 	lowTTL        = 60 // seconds; a name that can be turned elsewhere within a minute
+
+	manyDependants = 10
+	manyChanges    = 10
+	changesFrom    = 3
+	youngFor       = 30 * 24 * time.Hour
+
+	// Recent is how far back an app's changes are counted.
+	Recent = youngFor
 )
 
 // maxPerName bounds how many signals of one name are kept, the strongest first:
@@ -65,6 +77,11 @@ type Input struct {
 	Requester  string         // e-mail address
 	ThirdParty bool           // the requester is from outside the organisation
 	NewZones   []zone.Name    // zones with a file in the head and none in the base
+
+	// What the rest of the repository and its history say, as far as they were asked.
+	Dependants map[zone.Name][]zone.RRSet // by name that is changed or removed: the record sets of others that point at it
+	Pasts      map[string]repo.Past       // by path of an app that is changed or removed
+	AsOf       time.Time
 }
 
 // Signals returns the signals of a change, sorted by name, strongest first.
@@ -74,6 +91,8 @@ func Signals(in Input) []Signal {
 	f.apps()
 	f.files()
 	f.size()
+	f.dependants()
+	f.pasts()
 	if in.ThirdParty {
 		f.add(Signal{Name: ThirdParty, Value: 1, Reason: fmt.Sprintf("%s, who asks, is not of the organisation.", in.Requester)})
 	}
@@ -224,6 +243,68 @@ func (f *finder) size() {
 	}
 	if c.Deletes > 0 {
 		f.add(Signal{Name: Deletion, Value: share(c.Deletes, manyDeletions), Reason: fmt.Sprintf("It removes %s.", count(c.Deletes, "record set"))})
+	}
+	f.limits()
+}
+
+// limits looks at the zones whose settings say how large a change usually is there.
+func (f *finder) limits() {
+	edits, deletes := map[zone.Name]int{}, map[zone.Name]int{}
+	for _, e := range f.in.Change.Edits {
+		if edits[e.Zone]++; e.Op == zone.Delete {
+			deletes[e.Zone]++
+		}
+	}
+	for z, n := range edits {
+		if most := f.in.Settings.Zones[z].MaxEdits; most > 0 && n > most {
+			f.add(Signal{Name: BulkChange, Value: 1, Zone: z,
+				Reason: fmt.Sprintf("It edits %s of %s at once, where at most %d is usual.", count(n, "record set"), z.Unicode(), most)})
+		}
+	}
+	for z, n := range deletes {
+		if most := f.in.Settings.Zones[z].MaxDeletes; most > 0 && n > most {
+			f.add(Signal{Name: Deletion, Value: 1, Zone: z,
+				Reason: fmt.Sprintf("It removes %s from %s, where at most %d is usual.", count(n, "record set"), z.Unicode(), most)})
+		}
+	}
+}
+
+// dependants looks at who else relies on a name that changes or goes.
+func (f *finder) dependants() {
+	for name, sets := range f.in.Dependants {
+		if len(sets) == 0 {
+			continue
+		}
+		first := finding.Record(sets[0].Key())
+		others := ""
+		if n := len(sets) - 1; n > 0 {
+			others = " and " + count(n, "other")
+		}
+		verb := "depend"
+		if len(sets) == 1 {
+			verb = "depends"
+		}
+		f.add(Signal{Name: Dependants, Value: share(len(sets), manyDependants), Record: name.Unicode(),
+			Reason: fmt.Sprintf("%s%s %s on %s, which this changes.", first, others, verb, name.Unicode())})
+	}
+}
+
+// pasts looks at how settled the apps are that change.
+func (f *finder) pasts() {
+	for _, a := range f.in.Change.Apps {
+		if a.Before == nil {
+			continue
+		}
+		past := f.in.Pasts[a.Before.Path]
+		if age := f.in.AsOf.Sub(past.Created); !past.Created.IsZero() && age >= 0 && age < youngFor {
+			days := int(age / (24 * time.Hour))
+			f.add(Signal{Name: YoungApp, Value: share(30-days, 30),
+				Reason: fmt.Sprintf("The app %s has been there for %s only.", a.Name, count(days, "day"))})
+		}
+		if past.Changes >= changesFrom {
+			f.add(Signal{Name: UnsettledApp, Value: share(past.Changes, manyChanges),
+				Reason: fmt.Sprintf("The app %s was changed %d times within 30 days.", a.Name, past.Changes)})
+		}
 	}
 }
 

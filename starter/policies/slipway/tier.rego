@@ -26,6 +26,7 @@ weights := {
 	"brand-in-name": 60,
 	"bulk-change": 15,
 	"deletion": 10,
+	"dependants": 20,
 	"domain-edit": 40,
 	"financial-data": 60,
 	"health-data": 70,
@@ -37,7 +38,9 @@ weights := {
 	"public-exposure": 25,
 	"restricted-type": 15,
 	"third-party": 60,
+	"unsettled-app": 10,
 	"wildcard": 20,
+	"young-app": 5,
 }
 
 # A likeness to a brand from here on counts as the brand itself in a public name.
@@ -194,6 +197,20 @@ yellow_reasons contains reason if {
 	some s in input.signals
 	s.name in {"wildcard", "restricted-type", "new-zone", "domain-edit"}
 	reason := s.reason
+}
+
+# A zone's own idea of a large change, from slipway.yaml.
+yellow_reasons contains s.reason if {
+	some s in input.signals
+	s.name in {"bulk-change", "deletion"}
+	s.zone != ""
+}
+
+# So many others rely on one name that a slip would be felt far away.
+yellow_reasons contains s.reason if {
+	some s in input.signals
+	s.name == "dependants"
+	s.value >= 1
 }
 
 yellow_reasons contains reason if {

@@ -88,6 +88,11 @@ func (p *settingsParser) readWaivers(f field) {
 		p.fail(list, "remove those that are no longer needed", "there are %d waivers; at most %d are read", len(list.Content), maxWaivers)
 		return
 	}
+	type key struct {
+		rule   string
+		record zone.Key
+	}
+	lines := map[key]int{}
 	keys := []string{"rule", "record", "reason", "by", "expires"}
 	for _, item := range list.Content {
 		w := Waiver{Line: item.Line}
@@ -123,11 +128,10 @@ func (p *settingsParser) readWaivers(f field) {
 				p.fail(item, "a waiver names rule, record, reason, by and expires", "the waiver has no %s", k)
 			}
 		}
-		for _, o := range p.s.Waivers {
-			if o.Rule == w.Rule && o.Record == w.Record {
-				p.fail(item, "remove one of the two", "rule %s is waived twice for %s %s; the first is in line %d", w.Rule, w.Record.Name, w.Record.Type, o.Line)
-			}
+		if first, twice := lines[key{w.Rule, w.Record}]; twice {
+			p.fail(item, "remove one of the two", "rule %s is waived twice for %s %s; the first is in line %d", w.Rule, w.Record.Name, w.Record.Type, first)
 		}
+		lines[key{w.Rule, w.Record}] = w.Line
 		if p.err != nil {
 			return
 		}

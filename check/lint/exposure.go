@@ -228,8 +228,8 @@ func caaMissing(p *pass, e zone.Edit) error {
 	if err != nil {
 		return err
 	}
-	lost := slices.ContainsFunc(p.Change.Edits, func(o zone.Edit) bool {
-		return o.Zone == e.Zone && o.Name == e.Zone && o.Type == "CAA" && o.After == nil
+	lost := slices.ContainsFunc(p.edits[e.Zone], func(o zone.Edit) bool {
+		return o.Name == e.Zone && o.Type == "CAA" && o.After == nil
 	})
 	if !fresh && !lost {
 		return nil

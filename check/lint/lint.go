@@ -101,16 +101,24 @@ type pass struct {
 	head  *view
 	base  *view // made by before
 	all   []Rule
-	rules map[string]Rule // by ID
-	rule  Rule            // that is asked now
-	zone  zone.Name       // that it is asked about, "" for none
+	rules map[string]Rule           // by ID
+	edits map[zone.Name][]zone.Edit // of each zone
+	rule  Rule                      // that is asked now
+	zone  zone.Name                 // that it is asked about, "" for none
 	found []located
 	err   error               // the first; no rule is asked after it
 	walks map[string]*spfWalk // by the record set that an evaluation began at
 }
 
 func newPass(ctx context.Context, in Input) (*pass, error) {
-	p := &pass{Input: in, ctx: ctx, all: Rules(), rules: map[string]Rule{}, walks: map[string]*spfWalk{}}
+	p := &pass{Input: in, ctx: ctx, all: Rules(), rules: map[string]Rule{}, walks: map[string]*spfWalk{}, edits: map[zone.Name][]zone.Edit{}}
+	for rest := in.Change.Edits; len(rest) > 0; { // they stand in the order of their zones
+		n := slices.IndexFunc(rest, func(e zone.Edit) bool { return e.Zone != rest[0].Zone })
+		if n < 0 {
+			n = len(rest)
+		}
+		p.edits[rest[0].Zone], rest = rest[:n], rest[n:]
+	}
 	for _, r := range p.all {
 		p.rules[r.ID] = r
 	}

@@ -186,8 +186,8 @@ func (p *pass) mailOf(z zone.Name) (*zoneMail, error) {
 	if err != nil {
 		return nil, nil // longer than a name can be
 	}
-	for _, e := range p.Change.Edits {
-		if e.Zone == z && (fresh || (e.Type == "MX" || e.Type == "TXT") && (e.Name == z || e.Name == dmarc)) {
+	for _, e := range p.edits[z] {
+		if fresh || (e.Type == "MX" || e.Type == "TXT") && (e.Name == z || e.Name == dmarc) {
 			m, err := p.readMail(z)
 			if m != nil {
 				m.at = e.Place

@@ -133,16 +133,18 @@ func (p *pass) weigh() {
 
 // waive replaces each finding that a waiver in force lets pass by one that says so.
 func (p *pass) waive() {
+	type key struct{ rule, record string }
+	waivers := make(map[key]repo.Waiver, len(p.Settings.Waivers))
+	for _, w := range p.Settings.Waivers {
+		if p.AsOf.Before(w.Expires) {
+			waivers[key{w.Rule, finding.Record(w.Record)}] = w
+		}
+	}
 	for i := range p.found {
 		f := &p.found[i]
-		for _, w := range p.Settings.Waivers {
-			if w.Rule != f.Rule || finding.Record(w.Record) != f.Record || !p.AsOf.Before(w.Expires) {
-				continue
-			}
-			passed := p.finding(p.rules[waiverUsed], zone.Place{Path: f.Path, Line: f.Line}, f.Record,
+		if w, ok := waivers[key{f.Rule, f.Record}]; ok {
+			f.Finding = p.finding(p.rules[waiverUsed], zone.Place{Path: f.Path, Line: f.Line}, f.Record,
 				"%s waived %s here until %s: %s. What it found: %s", w.By, w.Rule, lastDay(w), strings.TrimRight(w.Reason, ". "), f.Message)
-			f.Finding = passed
-			break
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package pack
 
 import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -136,5 +140,41 @@ func TestRegimesNameRulesThatExist(t *testing.T) {
 		if len(p.Controls[policy.EveryRule]) == 0 {
 			t.Errorf("%s has no control for every rule", p.Name)
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the pages of the shipped packs anew")
+
+// The pages that are published are those of the packs as they are.
+func TestShippedPages(t *testing.T) {
+	dir := filepath.Join("..", "docs", "packs")
+	packs := shipped(t)
+	for _, p := range packs {
+		page, err := p.Page(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, p.Name+".md")
+		if *update {
+			if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(file, []byte(page), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if want, err := os.ReadFile(file); err != nil || string(want) != page {
+			t.Errorf("docs/packs/%s.md is not what the pack says (%v): run with -update", p.Name, err)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != len(packs) {
+		t.Errorf("docs/packs has %d files, want %d (%v)", len(files), len(packs), err)
+	}
+}
+
+// What a pack says of itself can do nothing to who reads its page.
+func TestPageIsPlain(t *testing.T) {
+	p := &Pack{Name: "x", Version: "1.0.0", Description: "a | <script>[x](javascript:y)\n# y", Controls: map[string][]string{"`<b>|": {"<i>"}}}
+	page, err := p.Page(t.Context())
+	if err != nil || strings.Contains(page, "<script") || strings.Contains(page, "<b>") || strings.Contains(page, "<i>") || strings.Contains(page, "[x](") || strings.Contains(page, "\n# y") {
+		t.Errorf("%v\n%s", err, page)
 	}
 }

@@ -32,7 +32,7 @@ HTTP from --token-from.
 
 Exit code 0: done. 1: the pack is not fit, not signed by a key that counts, or would
 decide differently (diff). 2: it cannot be read or fetched.`, groupCheck,
-		t.packListCommand(), t.packAddCommand(), t.packUpdateCommand(), t.packRemoveCommand(), t.packDiffCommand(), t.packVerifyCommand(),
+		t.packListCommand(), t.packShowCommand(), t.packAddCommand(), t.packUpdateCommand(), t.packRemoveCommand(), t.packDiffCommand(), t.packVerifyCommand(),
 		t.packBuildCommand(), t.packKeyCommand(), t.packSignCommand(), t.packPublishCommand(),
 	)
 }

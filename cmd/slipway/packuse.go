@@ -100,6 +100,46 @@ func (t *tool) packListCommand() *cobra.Command {
 	return c
 }
 
+func (t *tool) packShowCommand() *cobra.Command {
+	var dir string
+	var from sourceFlags
+	var out *format
+	c := &cobra.Command{
+		Use:   "show PACK",
+		Short: "Say in plain words what a pack does",
+		Long:  `Shows the rules of a pinned pack, or of one from a source, as a page in Markdown.`,
+		Example: `  slipway pack show builtin:exposure
+  slipway pack show mine > docs/mine.md`,
+		Args: one("PACK"),
+		RunE: func(c *cobra.Command, args []string) error {
+			w, err := workspace(dir)
+			if err != nil {
+				return err
+			}
+			defer w.Close()
+			p, err := t.packNamed(c.Context(), w, args[0], from)
+			if err != nil {
+				return packFault(err)
+			}
+			if p == nil {
+				return &usage{what: "none is no pack"}
+			}
+			if *out == asJSON {
+				return t.printJSON(p)
+			}
+			page, err := p.Page(c.Context())
+			if err == nil {
+				_, err = fmt.Fprint(t.stdout, plain(page))
+			}
+			return err
+		},
+	}
+	repoFlag(c, &dir)
+	from.flags(c)
+	out = formatFlag(c)
+	return c
+}
+
 func (t *tool) packAddCommand() *cobra.Command {
 	var dir, unsigned, digest string
 	var trust []string

@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -142,6 +143,17 @@ func (in Input) value() (ast.Object, error) {
 	in.Signals, in.Findings = list(in.Signals), list(in.Findings)
 	in.ApprovalRules = list(in.ApprovalRules)
 	v, err := toValue(in)
+	if errors.Is(err, errTooLarge) {
+		place := zone.Place{Path: "zones", Line: 1}
+		if len(in.Change.Edits) > 0 {
+			place = in.Change.Edits[0].Place
+		}
+		return nil, &zone.Error{
+			Place: place,
+			What:  fmt.Sprintf("the change is larger than the %d MiB that policies can look at", MaxInput>>20),
+			Help:  "split it into changes of fewer records",
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -167,13 +179,15 @@ func about(doc ast.Object, z Zone) (ast.Object, error) {
 	return out, nil
 }
 
+var errTooLarge = errors.New("too large")
+
 func toValue(x any) (ast.Value, error) {
 	src, err := json.Marshal(x)
 	if err != nil {
 		return nil, fmt.Errorf("policy input: %w", err)
 	}
 	if len(src) > MaxInput {
-		return nil, fmt.Errorf("policy input: the change is larger than the %d MiB that policies are shown; split it", MaxInput>>20)
+		return nil, errTooLarge
 	}
 	v, err := ast.ValueFromReader(bytes.NewReader(src))
 	if err != nil {

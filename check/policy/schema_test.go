@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"reflect"
 	"strings"
@@ -123,6 +124,17 @@ func TestSchema(t *testing.T) {
 	}
 	if got := NewChange(&change.Change{Edits: c.Edits, Apps: []change.AppEdit{{Name: "a", After: &app}}}).Edits[0].App; got != "a" {
 		t.Errorf("the edit belongs to %q", got)
+	}
+}
+
+// A change that is too large is unusable input, with a place, and no fault of the machine.
+func TestInputTooLarge(t *testing.T) {
+	in := sampleInput()
+	in.Change.Edits[0].After.Extra = strings.Repeat("x", MaxInput)
+	_, err := in.value()
+	var fault *zone.Error
+	if !errors.As(err, &fault) || fault.Place.Path != "apps/menu.yaml" || !strings.Contains(fault.What, "larger than the 128 MiB") {
+		t.Errorf("got %.200v", err)
 	}
 }
 

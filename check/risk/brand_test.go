@@ -48,6 +48,7 @@ func TestMatch(t *testing.T) {
 
 		{"finmicrp", neighbourKey, "slip of a finger"},
 		{"finpat", neighbourKey, "slip of a finger"},
+		{"finmicso", flippedBit, "one flipped bit"}, // r and s differ in the lowest bit
 		{"finmcro", oneEdit, "one letter"},
 		{"finmicrro", oneEdit, "one letter"},
 		{"finmicor", oneEdit, "one letter"},
@@ -72,6 +73,60 @@ func TestMatch(t *testing.T) {
 	}
 	if _, ok := NewBrands(nil).Match("finmicro.example", ""); ok {
 		t.Error("no brands, no likeness")
+	}
+}
+
+// A domain of the organisation under another ending, or worn by somebody else's.
+func TestEnding(t *testing.T) {
+	brands := NewBrands(nil, "finmicro.example", "apps.finmicro.example", "fin-pay.co.uk")
+	for name, want := range map[string]string{
+		"finmicro.net":                  `is the organisation's "finmicro.example" under another ending`,
+		"shop.finmicro.com":             `under another ending`,
+		"fin-pay.uk":                    `is the organisation's "fin-pay.co.uk" under another ending`,
+		"finmicro-example.net":          `wears the organisation's "finmicro.example"`,
+		"wwwfinmicro.net":               `wears the organisation's "finmicro.example"`,
+		"finmicro.example.login.net":    `has the organisation's "finmicro.example" at its front`,
+		"finmicro.example":              "",
+		"deep.apps.finmicro.example":    "",
+		"weather.example":               "",
+		"co.uk":                         "",
+		"notfinmicro.example.login.net": "",
+	} {
+		got, ok := brands.Match(zone.Name(name), "")
+		if ok != (want != "") || !strings.Contains(got.Reason, want) || ok && got.Value != otherEnding {
+			t.Errorf("%s: got %.2f %q, want %q", name, got.Value, got.Reason, want)
+		}
+	}
+}
+
+// Explain says what Match says, and shows every measure.
+func TestExplain(t *testing.T) {
+	brands := NewBrands([]string{"finmicro", "finpay"}, "finmicro.example")
+	for _, name := range []zone.Name{"login-finmicro.finmicro.example", "f1nmicro.net", "weather.finmicro.example", "xn--fnmicro-rog.example", "*.finmicro.example"} {
+		for _, apex := range []zone.Name{"finmicro.example", ""} {
+			best, _ := brands.Match(name, apex)
+			top := 0.0
+			for _, m := range brands.Explain(name, apex) {
+				top = max(top, m.Score)
+				if (m.Score > 0) != (m.Reason != "") || m.Name == "" || m.Brand == "" {
+					t.Errorf("%s: %+v", name, m)
+				}
+			}
+			if top != best.Value {
+				t.Errorf("%s below %q: explained as %.2f, measured as %.2f", name, apex, top, best.Value)
+			}
+		}
+	}
+	if got := len(brands.Explain("a.example", "")); got != 2*(len(measures)+1)+1 {
+		t.Errorf("%d measures", got)
+	}
+}
+
+func TestBitFlip(t *testing.T) {
+	for pair, want := range map[[2]string]bool{{"a", "c"}: true, {"a", "b"}: false, {"abc", "abb"}: true, {"a", "a"}: false, {"a", "ab"}: false, {"", ""}: false} {
+		if got := bitFlip(pair[0], pair[1]); got != want {
+			t.Errorf("%q: %v, want %v", pair, got, want)
+		}
 	}
 }
 
@@ -106,7 +161,15 @@ func FuzzMatch(f *testing.F) {
 		if len(name) > 255 || len(brand) > 63 {
 			return
 		}
-		l, ok := NewBrands([]string{brand}).Match(zone.Name(name), "")
+		brands := NewBrands([]string{brand}, "finmicro.example", zone.Name(brand))
+		l, ok := brands.Match(zone.Name(name), "")
+		top := 0.0
+		for _, m := range brands.Explain(zone.Name(name), "") {
+			top = max(top, m.Score)
+		}
+		if top != l.Value {
+			t.Errorf("Explain(%q, %q) comes to %v, Match to %v", name, brand, top, l.Value)
+		}
 		if math.IsNaN(l.Value) || l.Value < 0 || l.Value > 1 || ok != (l.Value > 0) || ok != (l.Reason != "") {
 			t.Errorf("Match(%q, %q) = %+v, %v", name, brand, l, ok)
 		}

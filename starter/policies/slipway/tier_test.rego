@@ -133,6 +133,18 @@ test_deletions if {
 	tier.tier == "red" with input as change({"deletes": 25})
 }
 
+test_a_zones_own_limit_is_yellow if {
+	every name in ["bulk-change", "deletion"] {
+		tier.tier == "yellow" with input as with_signals([signal(name, 1, "apps.finmicro.example")])
+		tier.tier == "green" with input as with_signals([signal(name, 1, "")])
+	}
+}
+
+test_many_dependants_are_yellow if {
+	tier.tier == "yellow" with input as with_signals([signal("dependants", 1, "")])
+	tier.tier == "green" with input as with_signals([signal("dependants", 0.9, "")])
+}
+
 test_bulk_is_yellow if tier.tier == "yellow" with input as change({"edits": [edit | some _ in numbers.range(1, 50)]})
 
 test_domain_edit_asks_its_own_approvers if {

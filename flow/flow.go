@@ -29,7 +29,6 @@ import (
 
 	"slipway/audit"
 	"slipway/check"
-	"slipway/identity"
 	"slipway/provider"
 	"slipway/repo"
 	"slipway/zone"
@@ -43,7 +42,6 @@ type Options struct {
 	Repo        *repo.Repo
 	Log         *audit.Log
 	Engine      *check.Engine
-	Identity    *identity.Service
 	Signer      ssh.Signer
 	// Provider returns the provider of a zone as t's settings name it.
 	Provider func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error)

@@ -177,13 +177,13 @@ func TestPush(t *testing.T) {
 	w.must(err)
 	// Omar wrote what Ana pushes: neither may approve it.
 	head, err := w.repo.Propose(ctx, repo.Proposal{Base: main, Files: yellow("joint", "203.0.113.60"),
-		Author: repo.Person{Name: "Omar", Email: omar.ID}, Message: "Launch joint", When: w.now()})
+		Author: repo.Person{Name: "Omar", Email: omar.ID}, Message: "Put the joint venture online\n\nIt was agreed on in May.", When: w.now()})
 	w.must(err)
 	sub := Submission{By: ana, Via: "push", Head: head}
 	st, _, err := w.flow.Submit(ctx, sub, nil)
 	w.must(err)
 	w.expect(st, lifecycle.Waiting, check.Yellow)
-	if st.Title != "Launch joint" || !slices.Contains(st.Subject.Authors, omar.ID) {
+	if st.Title != "Put the joint venture online" || !slices.Contains(st.Subject.Authors, omar.ID) {
 		t.Errorf("title %q, authors %v", st.Title, st.Subject.Authors)
 	}
 	again, _, err := w.flow.Submit(ctx, sub, nil)

@@ -203,6 +203,16 @@ func (s *Service) submit(ctx context.Context, sub Submission, progress io.Writer
 	if p.change.Empty() {
 		return "", 0, fault(Refused, "Look at what is there already, and say what should be different.", "This changes nothing: main already says all of it.")
 	}
+	if sub.Title == "" && sub.Head != "" {
+		// A commit's subject is its author's own title for what it does.
+		commits, err := s.o.Repo.FirstParents(ctx, head, 1)
+		if err != nil {
+			return "", 0, explain("read the commit", err)
+		}
+		if len(commits) == 1 {
+			sub.Title = line(commits[0].Subject, MaxTitle)
+		}
+	}
 	if sub.Title == "" {
 		sub.Title = titleOf(p)
 	}

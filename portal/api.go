@@ -174,7 +174,7 @@ func (s *server) apiPreview(w http.ResponseWriter, r *request) error {
 	if err := s.mayAsk(r.Context(), r.person, body); err != nil {
 		return err
 	}
-	v, err := s.Service.Preview(r.Context(), r.person, files)
+	v, err := s.tryOut(r.Context(), r.person, files)
 	if err != nil {
 		return err
 	}

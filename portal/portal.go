@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"slipway/approval"
 	"slipway/audit"
 	"slipway/check"
@@ -75,9 +77,10 @@ type server struct {
 	pages    *pages
 	waits    chan struct{} // a slot for each request that is held open
 	previews chan struct{} // a slot for each preview that is being judged
+	rates    *previewRates
 }
 
-// Bounds on what runs at once. A request beyond them is answered, not queued.
+// Bounds on what runs at once. A wait beyond them is answered at once, a preview has its turn.
 const (
 	maxWaits    = 512
 	maxPreviews = 4
@@ -102,6 +105,7 @@ func New(o Options) (http.Handler, error) {
 		csrf:     http.NewCrossOriginProtection(),
 		waits:    make(chan struct{}, maxWaits),
 		previews: make(chan struct{}, maxPreviews),
+		rates:    &previewRates{now: o.Now, by: map[string]*rate.Limiter{}},
 	}
 	if s.door == nil {
 		s.door = identity.NewDoor(o.Identity, s.https, o.Address)

@@ -38,6 +38,7 @@ func explain(err error) *flow.Error {
 		known     *flow.Error
 		refusal   *approval.Refusal
 		throttled *identity.ThrottledError
+		tooMany   *tooManyError
 		tooLarge  *http.MaxBytesError
 		source    *zone.Error
 	)
@@ -52,6 +53,8 @@ func explain(err error) *flow.Error {
 		return &flow.Error{Code: flow.Refused, Message: refusal.Text}
 	case errors.As(err, &throttled):
 		return &flow.Error{Code: flow.Unavailable, Message: "Too many attempts with a wrong secret came from your network.", Help: "Wait a little and try again; nobody is locked out for long.", Detail: err}
+	case errors.As(err, &tooMany):
+		return &flow.Error{Code: flow.Unavailable, Message: "You have asked for many previews in a short time.", Help: "Wait a few seconds and try again. Sending the request is not held up by this."}
 	case errors.As(err, &tooLarge):
 		return &flow.Error{Code: flow.Invalid, Message: "What was sent is too large.", Help: "Split it into smaller requests, or send it by Git.", Detail: err}
 	case errors.Is(err, identity.ErrNoToken):
@@ -93,6 +96,9 @@ func (s *server) fail(w http.ResponseWriter, r *request, rt route, err error) {
 	var throttled *identity.ThrottledError
 	if errors.As(err, &throttled) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(throttled.Wait.Seconds())+1))
+	}
+	if tooMany, ok := errors.AsType[*tooManyError](err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(tooMany.wait.Seconds())+1))
 	}
 	if rt.face == api {
 		if status == http.StatusUnauthorized {

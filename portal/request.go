@@ -406,13 +406,7 @@ func (s *server) judge(ctx context.Context, by identity.Person, app *repo.App) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, previewTimeout)
 	defer cancel()
-	select {
-	case s.previews <- struct{}{}:
-		defer func() { <-s.previews }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	return s.Service.Preview(ctx, by, map[string][]byte{app.Path: raw})
+	return s.tryOut(ctx, by, map[string][]byte{app.Path: raw})
 }
 
 // manifestLines says where the keys of an app's manifest stand in the file that will be written.

@@ -85,6 +85,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		{"accounts", srv.openPeople},
 		{"workflows", srv.startChanges},
 		{"portal", srv.startWeb},
+		{"maintenance", srv.keepTidy},
 	} {
 		began := time.Now()
 		if err := step.run(ctx); err != nil {
@@ -327,7 +328,6 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 		Repo:      srv.zones,
 		Log:       srv.record,
 		Engine:    check.NewEngine(),
-		Identity:  srv.people,
 		Signer:    srv.commits,
 		Provider:  srv.provider,
 		Verify: func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error {

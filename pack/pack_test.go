@@ -12,6 +12,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -341,6 +343,8 @@ func without(files []File, name string) []File {
 	return out
 }
 
+// Nearly every change of a compressed file breaks its checksum, so what comes is tried
+// both as it is and as the archive within.
 func FuzzOpen(f *testing.F) {
 	src := build(f, mine())
 	private, public := signingKey(f)
@@ -349,28 +353,73 @@ func FuzzOpen(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(src)
-	f.Add(signed)
 	f.Add(signed[:len(signed)/2])
-	f.Add(tarred(f, entry{name: "../x.rego", src: []byte("package x\n")}))
+	for _, whole := range [][]byte{src, signed, tarred(f, entry{name: "../x.rego", src: []byte("package x\n")})} {
+		z, err := gzip.NewReader(bytes.NewReader(whole))
+		if err != nil {
+			f.Fatal(err)
+		}
+		raw, err := io.ReadAll(z)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
 	f.Add([]byte{})
 	keys := []Key{{"ours", string(public)}}
-	f.Fuzz(func(t *testing.T, src []byte) {
-		p, err := Open(src, keys)
-		if err != nil {
-			return
-		}
-		if p.Digest != Digest(src) || p.Name == "" || p.Version == "" {
-			t.Errorf("opened %+v", p)
-		}
-		files, err := unpack(src)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var zipped bytes.Buffer
+		z, err := gzip.NewWriterLevel(&zipped, gzip.NoCompression)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// What was opened is built again as the same files.
-		if _, _, err := Build(files); err != nil {
-			t.Errorf("opened, and cannot be built: %v", err)
+		if _, err := z.Write(raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, src := range [][]byte{raw, zipped.Bytes()} {
+			p, err := Open(src, keys)
+			if err == nil {
+				opened(t, p, src)
+			}
 		}
 	})
+}
+
+// FuzzContent tries what a maker may write into the files of a pack.
+func FuzzContent(f *testing.F) {
+	files := mine()
+	f.Add(string(files[0].Src), string(files[1].Src), string(files[2].Src))
+	f.Add(`{"revision": "1.0.0", "roots": ["a/b"], "rego_version": 1, "metadata": {"name": "x"}}`, "package a.b.c\n", `{"a": {"b": {"controls": {}, "x y": 1}}}`)
+	f.Add(`{"roots": [""]}`, "", `[]`)
+	f.Fuzz(func(t *testing.T, manifest, rego, data string) {
+		src, p, err := Build([]File{{".manifest", []byte(manifest)}, {"x.rego", []byte(rego)}, {"data.json", []byte(data)}})
+		if err == nil {
+			opened(t, p, src)
+		}
+	})
+}
+
+// opened holds what was opened against what every pack promises.
+func opened(t *testing.T, p *Pack, src []byte) {
+	t.Helper()
+	if p.Digest != Digest(src) || !namePattern.MatchString(p.Name) || !versionPattern.MatchString(p.Version) || len(p.Policies) == 0 {
+		t.Errorf("opened %+v", p)
+	}
+	files, err := unpack(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !filepath.IsLocal(f.Path) {
+			t.Errorf("%q leads out of the bundle", f.Path)
+		}
+	}
+	if _, _, err := Build(files); err != nil {
+		t.Errorf("opened, and cannot be built: %v", err)
+	}
 }
 
 func BenchmarkOpenSigned(b *testing.B) {

@@ -29,6 +29,8 @@ deny contains {
 # METADATA
 # title: Delicate data without a list of parts
 # description: When a library turns out to be dangerous, nobody could say whether the app uses it.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "sensitive-without-sbom",
 	"msg": sprintf("The app %s handles %s and does not say what it is built of. When a part turns out to be dangerous, nobody would know.", [app.name, classes(app)]),
@@ -42,6 +44,8 @@ deny contains {
 # METADATA
 # title: Health data for the whole world
 # description: Health data needs a stronger sign-in than a micro app on a public name brings.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "health-data-public",
 	"msg": sprintf("The app %s handles health data and could be reached by the whole world.", [app.name]),
@@ -71,6 +75,8 @@ deny contains {
 # METADATA
 # title: Delicate data without an end in sight
 # description: Data that nobody needs any more is a risk without a use.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "sensitive-lives-too-long",
 	"msg": sprintf("The app %s handles %s and may run until %s, which is more than a year away.", [app.name, classes(app), app.expires]),

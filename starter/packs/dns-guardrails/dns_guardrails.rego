@@ -42,6 +42,8 @@ app_may(type) if type in app_types
 # METADATA
 # title: A change removes a large part of a zone
 # description: Such a change should be made in steps, each of which can be looked at and taken back.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "mass-deletion",
 	"msg": sprintf("This change removes %d record sets from %s at once. If one of them is still needed, nobody will see which.", [gone, input.zone.name]),
@@ -69,6 +71,8 @@ deny contains {
 # METADATA
 # title: A zone has a single name server
 # description: Two name servers, on different networks, are the least (RFC 2182 section 5).
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "single-name-server",
 	"msg": sprintf("%s would be served by a single name server. When that one is down, every name below it is gone.", [edit.name]),

@@ -51,6 +51,8 @@ warn contains {
 # METADATA
 # title: The chain of trust to a zone is cut
 # description: With the DS record gone, answers for the zone can be forged again, or stop validating.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "ds-removed",
 	"msg": sprintf("This change removes %s DS. Answers below that name could be forged again, and if the zone stays signed for long, nobody notices.", [edit.name]),

@@ -11,6 +11,8 @@ package packs.email_auth
 # METADATA
 # title: DMARC is removed
 # description: Without it anybody can send mail in the organisation's name, and nobody is told.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "dmarc-removed",
 	"msg": sprintf("This change removes the DMARC record of %s. Anybody could then send mail in its name, and nobody would be told.", [trim_prefix(edit.name, "_dmarc.")]),
@@ -21,11 +23,14 @@ deny contains {
 	startswith(edit.name, "_dmarc.")
 	dmarc(edit.before)
 	not dmarc(becomes(edit))
+	not alias_instead(edit)
 }
 
 # METADATA
 # title: DMARC is weakened
 # description: A policy that asked receivers to refuse forged mail asks for less.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "dmarc-weakened",
 	"msg": sprintf("The DMARC policy at %s goes from %s to %s, so mail that is forged in our name would be accepted again.", [edit.name, was, next]),
@@ -44,6 +49,8 @@ strictness := {"none": 0, "quarantine": 1, "reject": 2}
 # METADATA
 # title: SPF is removed
 # description: Receivers can no longer tell which servers may send for the domain.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "spf-removed",
 	"msg": sprintf("This change removes the SPF record of %s. Receivers could no longer tell who may send mail for it.", [edit.name]),
@@ -58,6 +65,8 @@ deny contains {
 # METADATA
 # title: SPF is weakened
 # description: A domain that named all its senders lets others in.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "spf-weakened",
 	"msg": sprintf("The SPF record of %s no longer ends in -all, so it stops saying that nobody else may send.", [edit.name]),
@@ -101,6 +110,7 @@ warn contains {
 	some edit in zone_edits
 	edit.op == "delete"
 	contains(edit.name, "._domainkey.")
+	not alias_instead(edit)
 }
 
 # METADATA
@@ -132,6 +142,14 @@ escalate contains {
 zone_edits := [edit | some edit in input.change.edits; edit.zone == input.zone.name]
 
 txt_edits := [edit | some edit in zone_edits; edit.type in {"TXT", "SPF"}]
+
+# The record moves to whoever runs it for the organisation, behind an alias at the same name.
+alias_instead(edit) if {
+	some other in input.change.edits
+	other.name == edit.name
+	other.type == "CNAME"
+	other.op != "delete"
+}
 
 # A deletion has no after, and "not" of something that is missing is silent, not true.
 becomes(edit) := object.get(edit, "after", {"values": []})

@@ -29,6 +29,11 @@ test_dmarc_removed if {
 	denied(zone, [edit("_dmarc.finmicro.example", "TXT", reject, ["\"hello\""])]) == {"dmarc-removed"}
 }
 
+test_dmarc_moved_behind_an_alias if {
+	alias := {"op": "create", "zone": "finmicro.example", "name": "_dmarc.finmicro.example", "type": "CNAME", "after": {"values": ["dmarc.mail.example."]}}
+	denied(zone, [gone("_dmarc.finmicro.example", "TXT", reject), alias]) == set()
+}
+
 test_dmarc_weakened if {
 	denied(zone, [edit("_dmarc.finmicro.example", "TXT", reject, watch)]) == {"dmarc-weakened"}
 	denied(zone, [edit("_dmarc.finmicro.example", "TXT", watch, reject)]) == set()

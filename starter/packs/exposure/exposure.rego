@@ -22,6 +22,8 @@ address_types := {"A", "AAAA", "ALIAS", "CNAME", "HTTPS"}
 # METADATA
 # title: A console or database gets a public name
 # description: Such systems are reached over the company's own network.
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "console-name-public",
 	"msg": sprintf("%s can be seen by the whole world, and its name says that a console or a database is there.", [edit.name]),

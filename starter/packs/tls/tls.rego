@@ -10,6 +10,8 @@ package packs.tls
 # METADATA
 # title: The limit on who may issue certificates is removed
 # description: Without CAA every certificate authority in the world may issue for the name (RFC 8659).
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "caa-removed",
 	"msg": sprintf("This change removes the CAA record of %s. Any certificate authority in the world could then issue certificates for it.", [edit.name]),
@@ -86,6 +88,8 @@ deny contains {
 # METADATA
 # title: Somebody else can prove that a name is theirs
 # description: Who answers for _acme-challenge gets certificates for the name above it (RFC 8555 section 8.4).
+# custom:
+#   enforcement: soft-mandatory
 deny contains {
 	"rule": "challenge-delegated-outside",
 	"msg": sprintf("%s is handed to %s. Whoever runs that can get certificates for %s.", [edit.name, value, trim_prefix(edit.name, "_acme-challenge.")]),

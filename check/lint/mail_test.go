@@ -164,7 +164,8 @@ func TestText(t *testing.T) {
 }
 
 func FuzzParseSPF(f *testing.F) {
-	for _, s := range []string{"v=spf1 a/24//64 mx:x.test ip4:192.0.2.0/24 include:%{d}.x.test -all", "v=spf1 redirect=x", "v=spf1 -", "v=spf1 exists:%{l1r-}", "v=spf1 a:%{d}/24"} {
+	for _, s := range []string{"v=spf1 a/24//64 mx:x.test ip4:192.0.2.0/24 include:%{d}.x.test -all", "v=spf1 redirect=x", "v=spf1 -", "v=spf1 exists:%{l1r-}", "v=spf1 a:%{d}/24",
+		"v=spf1 a mx ptr ip4:192.0.2.1/24 ip6:2001:db8::/32 include:x.test ?exists:%{i}._spf.x.test exp=why.x.test", "v=spf1 a:%{d1r-}.x.test/24//64 ~all", "v=spf1 a:%{%{/}"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, txt string) {
@@ -174,8 +175,11 @@ func FuzzParseSPF(f *testing.F) {
 		}
 		s.everyone()
 		s.ending()
-		for _, term := range s.lookups() {
+		for _, term := range s.terms {
 			term.domain()
+			if again, err := parseSPFTerm(term.text()); err != nil || again != term {
+				t.Errorf("%q holds %+v, written %q, which reads as %+v, %v", txt, term, term.text(), again, err)
+			}
 		}
 		// Case does not matter (RFC 7208 section 4.6.1), but in macros, whose case says something else.
 		if _, err := parseSPF(strings.ToUpper(txt[:6]) + txt[6:]); err != nil {
@@ -185,7 +189,7 @@ func FuzzParseSPF(f *testing.F) {
 }
 
 func FuzzParseTags(f *testing.F) {
-	for _, s := range []string{"v=DMARC1; p=reject; rua=mailto:a@x.test!10m", "v=DKIM1; k=rsa; t=y; p=AAAA", "v=DKIM1;k=ed25519;p=", ";;=", "p=\xff"} {
+	for _, s := range []string{"v=DMARC1; p=reject; rua=mailto:a@x.test!10m", "v=DKIM1; k=rsa; t=y; p=AAAA", "v=DKIM1;k=ed25519;p=", ";;=", "p=\xff", "v=STSv1; id=1", "v=TLSRPTv1; rua=mailto:a@x.test,https://x.test/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, txt string) {
@@ -194,6 +198,12 @@ func FuzzParseTags(f *testing.F) {
 			if p, ok := value(tags, "p"); !ok || p == "" {
 				t.Errorf("%q is valid without a policy", txt)
 			}
+		}
+		if lacks := dmarcLacks([]string{txt}, tags); err == nil && len(lacks) > 0 {
+			t.Errorf("%q does not meet itself: %q", txt, lacks)
+		}
+		if parseSTS(txt) == nil && parseTLSRPT(txt) == nil && !strings.Contains(txt, "rua") {
+			t.Errorf("%q asks for reports to nobody", txt)
 		}
 		if weak, err := parseDKIM(txt); err != nil && weak != "" {
 			t.Errorf("%q is both weak and invalid", txt)

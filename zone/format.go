@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -34,32 +33,30 @@ func Format(zone Name, path string, src []byte) ([]byte, error) {
 	if len(f.list) == 0 {
 		return f.Bytes(), nil
 	}
-	out := []byte(f.laidOut())
-	g, err := ParseYAML(zone, path, out)
-	if err != nil {
-		return nil, fmt.Errorf("%s: the layout cannot be read back: %w", path, err)
+	// What has no comment is first laid out without a look at each name: the whole is read back
+	// anyway, which costs less. Only if that comes out otherwise is every name looked at.
+	for _, careful := range []bool{false, true} {
+		out := []byte(f.laidOut(careful))
+		if g, err := ParseYAML(zone, path, out); err == nil {
+			if got, err := g.RRSets(); err == nil && slices.EqualFunc(got, want, RRSet.Equal) {
+				return out, nil
+			}
+		}
 	}
-	got, err := g.RRSets()
-	if err != nil {
-		return nil, fmt.Errorf("%s: the layout cannot be read back: %w", path, err)
-	}
-	if !slices.EqualFunc(got, want, RRSet.Equal) {
-		return nil, f.fault(1, "this file cannot be laid out without changing what it says", "leave it as it is")
-	}
-	return out, nil
+	return nil, f.fault(1, "this file cannot be laid out without changing what it says", "leave it as it is")
 }
 
 // laidOut puts the blocks in order, each with the lines that stand above it.
-func (f *File) laidOut() string {
+func (f *File) laidOut(careful bool) string {
 	type piece struct{ key, lead, own string }
 	pieces := make([]piece, len(f.list))
 	head, lead := splitHead(f.head)
 	for i, b := range f.list {
 		own, gap := splitGap(b.text)
-		if f.list[i].text = own; !strings.HasSuffix(own, "\n") {
+		if !strings.HasSuffix(own, "\n") {
 			own += "\n"
 		}
-		pieces[i] = piece{b.key, tidyGap(lead), f.laidOutBlock(b, own)}
+		pieces[i] = piece{b.key, tidyGap(lead), f.laidOutBlock(b, own, careful || strings.Contains(own, "#"))}
 		lead = gap
 	}
 	slices.SortStableFunc(pieces, func(a, b piece) int { return natural(a.key, b.key) })
@@ -115,12 +112,8 @@ func tidyGap(gap string) string {
 }
 
 // laidOutBlock is the block's own lines in their canonical layout, or as they are
-// where that would change what they say or lose a comment.
-func (f *File) laidOutBlock(b *block, own string) string {
-	want, err := f.readBlock(b)
-	if err != nil {
-		return own
-	}
+// where that would change what they say or lose a comment. Who is not careful checks the whole file.
+func (f *File) laidOutBlock(b *block, own string, careful bool) string {
 	before, err := parse(own)
 	if err != nil || len(before.Content) != 2 {
 		return own
@@ -129,7 +122,11 @@ func (f *File) laidOutBlock(b *block, own string) string {
 	key.Tag = "!!str"
 	lines := noted(key, canonicalBody(body))
 	text := strings.Join(lines, "\n") + "\n"
-	if !f.reads(b, text, want) || !SameComments(own, text) {
+	if !careful {
+		return text
+	}
+	want, err := f.readBlock(b)
+	if err != nil || !f.reads(b, text, want) || !SameComments(own, text) {
 		return own
 	}
 	return text

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -140,4 +141,19 @@ func FuzzFormat(f *testing.F) {
 			t.Fatalf("%q became %q, then %q, then %q (%v)", src, out, again, third, err)
 		}
 	})
+}
+
+// BenchmarkFormat lays out a file of 10,000 names that is laid out already.
+func BenchmarkFormat(b *testing.B) {
+	var src bytes.Buffer
+	src.WriteString("---\n")
+	for i := range 10_000 {
+		fmt.Fprintf(&src, "host-%06d:\n  ttl: 300\n  type: A\n  value: 10.0.%d.%d\n", i, i/250, i%250)
+	}
+	for b.Loop() {
+		out, err := Format("example.com", "example.com.yaml", src.Bytes())
+		if err != nil || !bytes.Equal(out, src.Bytes()) {
+			b.Fatal("it was changed: ", err)
+		}
+	}
 }

@@ -100,6 +100,9 @@ func outsideRules() []Rule {
 				if !slices.Contains([]string{"CNAME", "ALIAS", "NS", "MX", "SRV"}, r.Type) || p.Observed == nil {
 					return nil
 				}
+				if strings.HasPrefix(string(r.Name), "_acme-challenge.") {
+					return nil // the proof it points at exists only while a certificate is issued (RFC 8555 section 8.4)
+				}
 				for _, t := range targets(r) { // NXDOMAIN is for every type (RFC 8020)
 					if _, ours := p.head.zoneOf(t); ours {
 						continue

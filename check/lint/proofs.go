@@ -143,9 +143,8 @@ func inForceZone(records string) string {
 // record that people use there goes.
 func proofLeft(p *pass, e zone.Edit) error {
 	if e.After != nil && e.Type == "TXT" {
-		first := e.Name.Labels()[0]
 		for _, l := range proofLabels {
-			if l.onceOnly && l.label == first {
+			if l.onceOnly && strings.HasPrefix(string(e.Name), l.label+".") {
 				p.reportSet(*e.After, "%s is a proof that is looked at once; left in place it says that somebody may get certificates for %s.", e.Name.Unicode(), e.Name.Parent().Unicode())
 			}
 		}

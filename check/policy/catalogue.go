@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -25,9 +24,6 @@ func (p *Policies) Catalogue() []Page {
 	index.WriteString("# Policies\n\nWhat is asked of every change, in plain words, beside the rules about DNS itself. Made by `slipway policy docs`\n" +
 		"from the policies' own descriptions. A rule is *hard-mandatory* when it stops a change, *soft-mandatory* when the people\n" +
 		"named for it may override it with a reason, and *advisory* when it only shows approvers something.\n\n")
-	if slices.ContainsFunc(p.packages, func(pkg Package) bool { return strings.HasPrefix(pkg.Place.Path, "pack:") }) {
-		index.WriteString("What comes from a pack counts only in zones repositories that pin it in `policies/packs.lock`.\n\n")
-	}
 	index.WriteString("| policy | rule | binding | says |\n|---|---|---|---|\n")
 	var pages []Page
 	for _, pkg := range p.packages {

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/format"
+
 	"slipway/check/finding"
 	"slipway/starter"
 	"slipway/zone"
@@ -260,6 +263,19 @@ func BenchmarkJudgeAndDecide(b *testing.B) {
 		}
 		if _, err := p.Decide(b.Context(), in, asOf); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// The starter's policies are laid out as OPA lays them out, so that an edit shows what it changes.
+func TestFormatted(t *testing.T) {
+	for name, src := range shippedPolicies(t) {
+		if !strings.HasPrefix(name, "starter:") {
+			continue
+		}
+		got, err := format.SourceWithOpts(name, []byte(src), format.Opts{RegoVersion: ast.RegoV1})
+		if err != nil || string(got) != src {
+			t.Errorf("%s is not formatted (%v)", name, err)
 		}
 	}
 }

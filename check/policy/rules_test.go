@@ -272,16 +272,10 @@ func TestTestReport(t *testing.T) {
 	}
 }
 
-// The catalogue that is published is that of the policies as they are: those in
-// force everywhere, and those of the packs that a repository may pin.
+// The catalogue that is published is that of the policies as they are in every
+// zones repository. Packs have pages of their own.
 func TestCatalogue(t *testing.T) {
-	bundles := []Bundle{shipped(t)}
-	for name, src := range shippedPolicies(t) {
-		if pack, ok := strings.CutPrefix(name, "packs:"); ok {
-			bundles = append(bundles, Bundle{Name: name, Files: []File{{Path: "pack:" + pack, Src: []byte(src)}}})
-		}
-	}
-	p, err := Compile(t.Context(), bundles...)
+	p, err := Compile(t.Context(), shipped(t))
 	if err != nil {
 		t.Fatal(err)
 	}

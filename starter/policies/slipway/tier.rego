@@ -250,7 +250,7 @@ visibility_declared(z) if z.visibility in {"internal", "external"}
 
 exposure_declared(exposure) if exposure in {"internal", "external"}
 
-data_declared(class) if class in object.keys(sensitive) | {"none"}
+data_declared(class) if class in (object.keys(sensitive) | {"none"})
 
 known_requester if input.requester.id != ""
 

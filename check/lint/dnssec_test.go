@@ -161,3 +161,33 @@ func TestDelegation(t *testing.T) {
 		})
 	}
 }
+
+// Whatever servers say, looking at it does not fail, and what cannot be verified does not pass.
+func FuzzDelegation(f *testing.F) {
+	for _, s := range []string{soundSignatures, brokenSignatures, weakSignatures} {
+		var ds, key, soa string
+		for line := range strings.Lines(s) {
+			switch {
+			case strings.Contains(line, " IN DS "):
+				ds = strings.TrimSpace(line)
+			case strings.Contains(line, "DNSKEY 257"):
+				key = strings.TrimSpace(line)
+			case strings.Contains(line, "RRSIG SOA"):
+				soa = strings.TrimSpace(line)
+			}
+		}
+		f.Add(ds, key, soa)
+	}
+	f.Add("signed.example. DS 0 5 1 00", "signed.example. DNSKEY 257 3 5 AAAA", "signed.example. RRSIG SOA 5 2 0 20261010120000 20260926120000 0 . AAAA")
+	f.Fuzz(func(t *testing.T, ds, key, sig string) {
+		const soa = "signed.example. 0 IN SOA ns1.host.test. hostmaster.host.test. 2 3600 600 86400 300" // signed by none of the seeds
+		answers := map[string]observe.Answer{
+			"DS": {Records: []string{ds}}, "DNSKEY": {Records: []string{key, sig}}, "SOA": {Records: []string{soa, sig}},
+		}
+		d := newDelegation("signed.example", answers, scenario.Now)
+		d.weak()
+		if len(d.ds) > 0 && len(d.keys) > 0 && d.broken == "" {
+			t.Errorf("%q, %q and %q pass for a sound zone", ds, key, sig)
+		}
+	})
+}

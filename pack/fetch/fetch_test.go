@@ -160,6 +160,9 @@ func TestGit(t *testing.T) {
 	}
 	run("add", "-A")
 	run("commit", "-q", "-m", "two")
+	// As in a hook of another repository.
+	t.Setenv("GIT_DIR", t.TempDir())
+	t.Setenv("GIT_OBJECT_DIRECTORY", t.TempDir())
 	address := "git+file://" + dir
 	if !bytes.Equal(get(t, address+"//packs/mine@v1", Options{}), built) {
 		t.Error("the folder at v1 differs from the one it was made of")
@@ -175,6 +178,8 @@ func TestGit(t *testing.T) {
 	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "packs", "mine", "x.rego")); err != nil {
 		t.Fatal(err)
 	}
+	os.Unsetenv("GIT_DIR")
+	os.Unsetenv("GIT_OBJECT_DIRECTORY")
 	run("add", "-A")
 	run("commit", "-q", "-m", "link")
 	refused(t, address+"//packs/mine", Options{}, "not a plain file")

@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"slipway/check/policy"
 	"slipway/pack"
@@ -72,10 +74,10 @@ func git(ctx context.Context, source string) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	r := gitRepository{dir: dir, scheme: g.scheme}
-	if _, err := r.run(ctx, "", "init", "--quiet", "--bare", "."); err != nil {
+	if _, err := r.run(ctx, "init", "--quiet", "--bare", "."); err != nil {
 		return nil, &Fault{Source: source, What: "git cannot make a repository to fetch into", Err: err}
 	}
-	if _, err := r.run(ctx, "", "-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", "--depth=1", "--no-recurse-submodules", "--", g.address, g.revision); err != nil {
+	if _, err := r.run(ctx, "-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", "--depth=1", "--no-recurse-submodules", "--", g.address, g.revision); err != nil {
 		return nil, &Fault{Source: source, What: fmt.Sprintf("git cannot fetch %s", g.revision), Help: "Is the address right, does it have that branch, tag or commit, and may you read it?", Err: err}
 	}
 	entries, err := r.list(ctx, g.path)
@@ -123,7 +125,7 @@ func (r gitRepository) list(ctx context.Context, below string) ([]gitEntry, erro
 	if below != "" {
 		args = append(args, "--", below)
 	}
-	out, err := r.run(ctx, "", args...)
+	out, err := r.run(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -150,20 +152,18 @@ func (r gitRepository) blob(ctx context.Context, e gitEntry, most int64) ([]byte
 	if e.size > most {
 		return nil, fmt.Errorf("it is larger than %d bytes", most)
 	}
-	out, err := r.run(ctx, "", "cat-file", "blob", e.blob)
+	out, err := r.run(ctx, "cat-file", "blob", e.blob)
 	return []byte(out), err
 }
 
 // maxGitOutput bounds what is read from git.
 const maxGitOutput = 16 << 20
 
-func (r gitRepository) run(ctx context.Context, stdin string, args ...string) (string, error) {
+func (r gitRepository) run(ctx context.Context, args ...string) (string, error) {
 	c := exec.CommandContext(ctx, "git", args...)
 	c.Dir = r.dir
-	// No questions at the terminal, and no transport but the one that the source names: a
-	// repository's address must not make git run a program (ext::).
-	c.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL="+r.scheme, "GIT_NO_LAZY_FETCH=1", "GIT_DIR="+r.dir, "LC_ALL=C")
-	c.Stdin = strings.NewReader(stdin)
+	c.Env = gitEnvironment(os.Environ(), r.dir, r.scheme)
+	c.WaitDelay = 5 * time.Second
 	var stderr bytes.Buffer
 	c.Stderr = &limited{&stderr, 4 << 10}
 	pipe, err := c.StdoutPipe()
@@ -182,6 +182,20 @@ func (r gitRepository) run(ctx context.Context, stdin string, args ...string) (s
 		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
 	}
 	return string(out), readErr
+}
+
+// gitKept are the settings of git in the environment that reach a remote repository.
+var gitKept = []string{"GIT_ASKPASS", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_PROXY_COMMAND", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO"}
+
+// gitEnvironment asks nothing at the terminal and allows no transport but the one that
+// the source names: a repository's address must not make git run a program (ext::). In a hook,
+// git's environment points at the repository of the hook, which is not the one meant here.
+func gitEnvironment(have []string, dir, scheme string) []string {
+	env := slices.DeleteFunc(slices.Clone(have), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return strings.HasPrefix(name, "GIT_") && !slices.Contains(gitKept, name)
+	})
+	return append(env, "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL="+scheme, "GIT_NO_LAZY_FETCH=1", "GIT_DIR="+dir, "LC_ALL=C")
 }
 
 // limited keeps the first bytes that are written and drops the rest.

@@ -153,3 +153,26 @@ func TestAWaitEndsWithTheEvent(t *testing.T) {
 		t.Errorf("answered with %s", p)
 	}
 }
+
+// What was asked for and is not live has no page of its own, and its name is free again once it is refused.
+func TestAnAppThatIsNotLive(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	id := b.ask(ana, external("kiosk"))
+	for _, path := range []string{"/apps/kiosk", "/apps/new?editing=kiosk"} {
+		if w := b.do(ana, "GET", path, nil); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := b.do(ana, "GET", "/apps/kiosk", nil); !strings.Contains(w.Body.String(), "is not live") {
+		t.Error("the page does not say that the app is not live")
+	}
+	if w := b.do(tess, "GET", "/apps/kiosk", nil); w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "not live") {
+		t.Errorf("a third party learns of it: %d", w.Code)
+	}
+	if w := b.call(ana, "GET", "/api/v1/apps/kiosk", ""); w.Code != http.StatusNotFound {
+		t.Errorf("API: %d", w.Code)
+	}
+	b.decide(ivy, id, "reject", "it misleads")
+	b.ask(ana, external("kiosk"))
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"slipway/approval"
@@ -206,12 +205,6 @@ func facts(before, after *repo.App) []fact {
 		after = &repo.App{}
 	}
 	yes := map[bool]string{true: "Requested"}
-	kinds := func(a *repo.App) (out []string) {
-		for _, d := range a.Data {
-			out = append(out, dataWords[d])
-		}
-		return out
-	}
 	var out []fact
 	for _, f := range []fact{
 		{"Purpose", before.Purpose, after.Purpose},
@@ -219,7 +212,7 @@ func facts(before, after *repo.App) []fact {
 		{"Team", before.Team, after.Team},
 		{"Address on the web", before.Hostname.Unicode(), after.Hostname.Unicode()},
 		{"Who can reach it", exposureWords[before.Exposure], exposureWords[after.Exposure]},
-		{"Data it handles", strings.Join(kinds(before), ", "), strings.Join(kinds(after), ", ")},
+		{"Data it handles", handles(before.Data), handles(after.Data)},
 		{"Third party", before.ThirdParty, after.ThirdParty},
 		{"Needed until", day(before.Expires), day(after.Expires)},
 		{"Certificate", yes[before.Certificate], yes[after.Certificate]},

@@ -368,7 +368,7 @@ func (d *desk) App(ctx context.Context, name string) (*repo.App, []lifecycle.Sta
 	d.mu.Lock()
 	app := d.apps[name]
 	d.mu.Unlock()
-	if app == nil {
+	if events, err := d.log.Index().Events(ctx, audit.Query{App: name}); app == nil && (err != nil || len(events) == 0) {
 		return nil, nil, nil, &flow.Error{Code: flow.NotFound, Message: fmt.Sprintf("There is no app %q.", name), Help: "Look at the list of apps."}
 	}
 	states, err := d.Changes(ctx, audit.ChangeQuery{App: name})

@@ -122,7 +122,12 @@ func (s *server) app(r *request) (*repo.App, []lifecycle.State, []audit.Receipt,
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if !maySeeApp(r.person, app) {
+	if app == nil {
+		if asked := onlyVisible(r.person, changes); len(asked) > 0 {
+			return nil, nil, nil, &flow.Error{Code: flow.NotFound, Message: "The app " + r.PathValue("name") + " is not live.", Help: "It was asked for. Look at where that stands in the list of requests."}
+		}
+	}
+	if app == nil || !maySeeApp(r.person, app) {
 		return nil, nil, nil, notFound("This app")
 	}
 	return app, onlyVisible(r.person, changes), events, nil

@@ -77,6 +77,7 @@ func words(version string) template.FuncMap {
 		"phase":    func(p lifecycle.Phase) string { return phaseWords[p] },
 		"tier":     func(t any) string { return tierWords[fmt.Sprint(t)] },
 		"data":     func(d string) string { return dataWords[d] },
+		"handles":  handles,
 		"exposure": func(e string) string { return exposureWords[e] },
 		"refusal":  refusal,
 		"signin":   signIn,

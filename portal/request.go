@@ -131,7 +131,7 @@ func (s *server) draft(ctx context.Context, p identity.Person, f requestForm) (*
 		if err != nil {
 			return nil, err
 		}
-		if !maySeeApp(p, app) {
+		if app == nil || !maySeeApp(p, app) {
 			return nil, notFound("This app")
 		}
 		d.before = app
@@ -302,8 +302,9 @@ func (s *server) nameTaken(ctx context.Context, d *draft, app *repo.App, bad pro
 	if bad["name"] != "" || d.before != nil && d.before.Name == app.Name {
 		return nil
 	}
-	_, _, _, err := s.Service.App(ctx, app.Name)
+	there, _, _, err := s.Service.App(ctx, app.Name)
 	switch {
+	case err == nil && there == nil: // asked for once, and not live
 	case err == nil:
 		bad.add("name", "There is an app with this name already. Choose another name, or change that app on its own page.")
 	case explain(err).Code != flow.NotFound:

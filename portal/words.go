@@ -2,6 +2,7 @@ package portal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -138,6 +139,18 @@ var dataWords = map[string]string{
 	"pii":       "Personal data of people",
 	"financial": "Financial data",
 	"health":    "Health data",
+}
+
+// handles says what kinds of data an app handles, where the form's list of kinds is not beside it.
+func handles(data []string) string {
+	if slices.Equal(data, []string{"none"}) {
+		return "No personal, financial or health data"
+	}
+	var out []string
+	for _, d := range data {
+		out = append(out, dataWords[d])
+	}
+	return strings.Join(out, ", ")
 }
 
 var exposureWords = map[string]string{

@@ -233,7 +233,7 @@ Exit code 0: all is as it was written. 1: it is not; each problem is named.`,
 				err = t.showReport(report)
 			}
 			if err == nil && len(report.Problems) > 0 {
-				err = verdictNo
+				err = errAnswerIsNo
 			}
 			return err
 		},

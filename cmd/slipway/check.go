@@ -168,7 +168,7 @@ message begins with the file and line to mend.`,
 				err = look.keep(&o)
 			}
 			if err == nil && v.Denied {
-				err = verdictNo
+				err = errAnswerIsNo
 			}
 			return err
 		},

@@ -17,8 +17,8 @@ const (
 	exitUnusable = 2 // could not be judged or done: arguments, input, connection
 )
 
-// verdictNo ends a command whose output has said everything with exit code 1.
-var verdictNo = errors.New("the answer is no")
+// errAnswerIsNo ends a command whose output has said everything with exit code 1.
+var errAnswerIsNo = errors.New("the answer is no")
 
 // refusal is a no that has to be explained.
 type refusal struct{ what, help string }
@@ -52,7 +52,7 @@ func (t *tool) report(command string, err error) int {
 		misuse  *usage
 	)
 	switch {
-	case errors.Is(err, verdictNo):
+	case errors.Is(err, errAnswerIsNo):
 		return exitNo
 	case errors.As(err, &place):
 		// The place first, alone and in the form that editors jump to.

@@ -87,7 +87,7 @@ func (t *tool) layOut(ctx context.Context, args []string, checkOnly bool, out fo
 	}
 	if checkOnly && len(changed) > 0 {
 		fmt.Fprintf(t.stderr, "%s not laid out. Run slipway fmt to do it.\n", areWord(len(changed)))
-		return verdictNo
+		return errAnswerIsNo
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ Exit code 0: all is as approved. 1: something differs.`,
 			}
 			for _, r := range reports {
 				if len(r.Differences) > 0 && err == nil {
-					err = verdictNo
+					err = errAnswerIsNo
 				}
 			}
 			return err

@@ -61,7 +61,7 @@ two cannot be read.`,
 				t.showPackDiff(d)
 			}
 			if err == nil && d.Differs() {
-				err = verdictNo
+				err = errAnswerIsNo
 			}
 			return err
 		},

@@ -45,7 +45,7 @@ Exit code 0: no policy stops the change. 1: one does. 2: it cannot be judged.`,
 			}
 			for _, e := range found {
 				if e.Finding.Stops() && err == nil {
-					err = verdictNo
+					err = errAnswerIsNo
 				}
 			}
 			return err
@@ -127,7 +127,7 @@ Exit code 0: all pass. 1: a test fails, or the coverage is below --min-coverage.
 				t.showTests(r)
 			}
 			if err == nil && (r.Failed > 0 || r.Coverage < atLeast) {
-				err = verdictNo
+				err = errAnswerIsNo
 			}
 			return err
 		},

@@ -205,7 +205,7 @@ func (t *tool) follow(ctx context.Context, cl *client.Client, d client.Detail, o
 	}
 	p := d.Change.Phase
 	if (d.Verdict != nil && d.Verdict.Denied) || p == lifecycle.Denied || (o.wait && p != lifecycle.Live) {
-		return verdictNo
+		return errAnswerIsNo
 	}
 	return nil
 }

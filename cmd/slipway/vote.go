@@ -13,6 +13,7 @@ import (
 
 func (t *tool) approveCommand() *cobra.Command {
 	var yes, withdraw bool
+	var reason string
 	var seen seen
 	c := &cobra.Command{
 		Use:   "approve ID",
@@ -22,7 +23,8 @@ records your decision.
 
 You approve exactly what you saw: if the change or the rules become different, your
 approval does not count any more. Nobody approves their own change, and nobody counts
-for two groups on one change.
+for two groups on one change. Where a change goes against a rule that you may override,
+--reason is needed, and is kept with your approval.
 
 A script that approves what was looked at elsewhere names it with --change-digest and
 --policy-digest: then anything else is refused.`,
@@ -35,10 +37,11 @@ A script that approves what was looked at elsewhere names it with --change-diges
 			if withdraw {
 				return t.vote(c, args[0], client.Vote{Decision: approval.Withdraw}, seen, true, "")
 			}
-			return t.vote(c, args[0], client.Vote{Decision: approval.Approve}, seen, yes, "Approve this change?")
+			return t.vote(c, args[0], client.Vote{Decision: approval.Approve, Reason: reason}, seen, yes, "Approve this change?")
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "approve without being asked")
+	c.Flags().StringVar(&reason, "reason", "", "why; needed to override a rule")
 	c.Flags().BoolVar(&withdraw, "withdraw", false, "take back your own earlier vote")
 	c.MarkFlagsMutuallyExclusive("yes", "withdraw")
 	seen.register(c)
@@ -106,7 +109,7 @@ func (t *tool) vote(c *cobra.Command, id string, v client.Vote, seen seen, yes b
 		}
 		if !on {
 			fmt.Fprintln(t.stderr, "Nothing was decided.")
-			return verdictNo
+			return errAnswerIsNo
 		}
 	}
 	s, err := cl.Vote(ctx, id, v)

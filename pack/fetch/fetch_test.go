@@ -211,12 +211,15 @@ func FuzzParseGit(f *testing.F) {
 	f.Add("git+https://git.example/packs.git//mine@v1")
 	f.Add("git+ssh://git@git.example/packs.git")
 	f.Add("git+file:///srv/x//../y@-z")
+	f.Add("git+file:///srv/x//..y/z")
+	f.Add("git+file://///0/0")
+	f.Add("git+file:///srv/x//..\xb6/y")
 	f.Fuzz(func(t *testing.T, source string) {
 		g, err := parseGit(source)
 		if err != nil {
 			return
 		}
-		if strings.HasPrefix(g.revision, "-") || strings.HasPrefix(g.path, "-") || strings.HasPrefix(g.path, "..") || strings.HasPrefix(g.address, "-") {
+		if strings.HasPrefix(g.revision, "-") || strings.HasPrefix(g.path, "-") || g.path != "" && !filepath.IsLocal(g.path) || strings.HasPrefix(g.address, "-") {
 			t.Errorf("%q became %+v", source, g)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"slipway/check/policy"
 	"slipway/pack"
@@ -34,7 +35,7 @@ func parseGit(source string) (gitSource, error) {
 	default:
 		found = false
 	}
-	if !found || rest == "" {
+	if !found || rest == "" || !utf8.ValidString(source) {
 		return g, &Fault{Source: withoutSecret(source), What: "this is not an address of a Git repository", Help: "Write git+https://git.example/packs.git//folder@v1; git+ssh:// and git+file:// are possible as well."}
 	}
 	// The revision stands after the last slash's last @: "ssh://git@host/x" has none.
@@ -55,7 +56,7 @@ func parseGit(source string) (gitSource, error) {
 	switch {
 	case g.revision == "" || strings.HasPrefix(g.revision, "-") || strings.ContainsAny(g.revision, " \t\n\r:^~?*[\\\x00") || strings.Contains(g.revision, ".."):
 		return bad(fmt.Sprintf("%q is not a branch, tag or commit", g.revision))
-	case hasPath && (g.path == "." || strings.HasPrefix(g.path, "-") || g.path == ".." || strings.HasPrefix(g.path, "../") || strings.ContainsAny(g.path, "\x00\n")):
+	case hasPath && (g.path == "." || strings.HasPrefix(g.path, "/") || strings.HasPrefix(g.path, "-") || g.path == ".." || strings.HasPrefix(g.path, "../") || strings.ContainsAny(g.path, "\x00\n")):
 		return bad(fmt.Sprintf("%q is not a path in the repository", below))
 	}
 	return g, nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"slipway/audit/audittest"
 	"slipway/key"
 )
 
@@ -28,7 +29,7 @@ func options(t testing.TB) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return optionsIn(t, filepath.Join(t.TempDir(), "audit log?"), store)
+	return optionsIn(t, filepath.Join(audittest.TempDir(t), "audit log?"), store)
 }
 
 func optionsIn(t testing.TB, dir string, store *key.Store) Options {

@@ -19,6 +19,7 @@ import (
 
 	"slipway/approval"
 	"slipway/audit"
+	"slipway/audit/audittest"
 	"slipway/check"
 	"slipway/identity"
 	"slipway/key"
@@ -65,7 +66,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), logger: testLogger(t)}
+	w := &world{t: t, dir: audittest.TempDir(t), logger: testLogger(t)}
 	w.open()
 	t.Cleanup(w.stop)
 	return w

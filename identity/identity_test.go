@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"slipway/audit"
+	"slipway/audit/audittest"
 	"slipway/identity"
 	"slipway/key"
 )
@@ -27,7 +28,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), t: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}
+	w := &world{dir: audittest.TempDir(t), t: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}
 	store, err := key.OpenStore(filepath.Join(w.dir, "keys"), []byte("a test's passphrase"))
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ import (
 
 	"slipway/approval"
 	"slipway/audit"
+	"slipway/audit/audittest"
 	"slipway/check"
 	"slipway/flow"
 	"slipway/identity"
@@ -69,7 +70,7 @@ func (o *office) now() time.Time {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	ctx, dir := context.Background(), t.TempDir()
+	ctx, dir := context.Background(), audittest.TempDir(t)
 	o := &office{t: t, tool: filepath.Join(dir, "slipway")}
 	build := exec.Command("go", "build", "-o", o.tool, "./cmd/slipway")
 	build.Dir = ".."

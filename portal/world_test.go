@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"slipway/audit"
+	"slipway/audit/audittest"
 	"slipway/drift"
 	"slipway/identity"
 	"slipway/key"
@@ -97,7 +98,7 @@ func newBench(t testing.TB, change ...func(*portal.Options)) *bench {
 	t.Helper()
 	ctx := context.Background()
 	b := &bench{t: t, logged: &lines{}, cookies: map[string]*http.Cookie{}, tokens: map[string]string{}, at: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}
-	dir := t.TempDir()
+	dir := audittest.TempDir(t)
 	store, err := key.OpenStore(filepath.Join(dir, "keys"), []byte("a test's passphrase"))
 	if err != nil {
 		t.Fatal(err)

@@ -352,7 +352,7 @@ func parseTLSRPT(txt string) error {
 		s = strings.TrimSpace(s)
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme != "mailto" && u.Scheme != "https" {
-			return fmt.Errorf("rua=%s is neither mailto: nor https:", s)
+			return fmt.Errorf("rua=%s is neither a mailto: nor an https: address", s)
 		}
 	}
 	return reportAddresses(tag{"rua", rua})

@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"slipway/audit/audittest"
 )
 
 // run runs the command as a person would, on fresh data.
 func run(ctx context.Context, t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	return runOn(ctx, t, filepath.Join(t.TempDir(), "data"), args...)
+	return runOn(ctx, t, filepath.Join(audittest.TempDir(t), "data"), args...)
 }
 
 func runOn(ctx context.Context, t *testing.T, data string, args ...string) (string, error) {
@@ -63,7 +65,7 @@ func TestDemo(t *testing.T) {
 	done := &stopAt{word: "Press Ctrl-C", stop: cancel}
 	root := newRoot()
 	root.SetOut(done)
-	data := filepath.Join(t.TempDir(), "data")
+	data := filepath.Join(audittest.TempDir(t), "data")
 	root.SetArgs([]string{"demo", "--data", data, "--listen", "127.0.0.1:0", "--dns", "127.0.0.1:0", "--dns-external", "127.0.0.1:0"})
 	if err := root.ExecuteContext(ctx); err != nil {
 		t.Fatalf("%v\n%s", err, done)

@@ -31,6 +31,9 @@ func TestPipelines(t *testing.T) {
 				if strings.Contains(string(src), "${{") {
 					t.Errorf("%s: an expression in a script is an injection", path)
 				}
+				if _, err := exec.LookPath("bash"); err != nil {
+					t.Skip("the pipelines are bash scripts, and bash is not installed")
+				}
 				c := exec.Command("bash", "-n")
 				c.Stdin = strings.NewReader(string(src))
 				if out, err := c.CombinedOutput(); err != nil {

@@ -1,4 +1,4 @@
-// Slipway is the command-line tool: it makes a zones repository, judges changes
+// Command slipway is the command-line tool: it makes a zones repository, judges changes
 // to it without a server, and asks, approves and looks things up at one. It
 // starts in milliseconds, so it never imports the workflow engine or the portal.
 // It owns words and exit codes; every decision is made in the packages below.

@@ -20,6 +20,25 @@ func workspace(dir string) (*pack.Workspace, error) {
 	return w, packFault(err)
 }
 
+// trustingWorkspace opens a workspace that trusts the keys of --trust beside those of packs.lock.
+func trustingWorkspace(dir string, trust []string) (*pack.Workspace, error) {
+	keys, err := trusted(trust)
+	if err != nil {
+		return nil, err
+	}
+	w, err := workspace(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if err := w.Trust(k); err != nil {
+			w.Close()
+			return nil, &usage{what: err.Error()}
+		}
+	}
+	return w, nil
+}
+
 func repoFlag(c *cobra.Command, dir *string) {
 	c.Flags().StringVar(dir, "repo", ".", "the zones repository")
 }
@@ -156,20 +175,11 @@ Nothing is in force before the change is merged, which Legal, Security and Produ
   slipway pack add git+https://git.example/packs.git//mine@v1 --unsigned "our own repository"`,
 		Args: one("SOURCE"),
 		RunE: func(c *cobra.Command, args []string) error {
-			w, err := workspace(dir)
+			w, err := trustingWorkspace(dir, trust)
 			if err != nil {
 				return err
 			}
 			defer w.Close()
-			keys, err := trusted(trust)
-			if err != nil {
-				return err
-			}
-			for _, k := range keys {
-				if err := w.Trust(k); err != nil {
-					return &usage{what: err.Error()}
-				}
-			}
 			src, err := t.get(c.Context(), args[0], from)
 			if err != nil {
 				return err
@@ -349,20 +359,11 @@ that one of the trusted keys signed that pack.`,
   slipway pack verify mine-1.2.0.tar.gz --trust finmicro=packs.pem.pub`,
 		Args: atMostOne,
 		RunE: func(c *cobra.Command, args []string) error {
-			w, err := workspace(dir)
+			w, err := trustingWorkspace(dir, trust)
 			if err != nil {
 				return err
 			}
 			defer w.Close()
-			keys, err := trusted(trust)
-			if err != nil {
-				return err
-			}
-			for _, k := range keys {
-				if err := w.Trust(k); err != nil {
-					return &usage{what: err.Error()}
-				}
-			}
 			packs := []*pack.Pack{}
 			if len(args) == 0 {
 				pinned, err := w.Packs()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"slipway/approval"
@@ -40,6 +41,11 @@ type changeView struct {
 	Problem *flow.Error // what was tried and refused
 	Done    string      // what was tried and done
 	Reason  string      // as typed, when it was refused
+}
+
+// ReasonToApprove reports whether approving means to let the change go against a rule, which takes a reason too.
+func (v changeView) ReasonToApprove() bool {
+	return slices.ContainsFunc(v.State.Subject.Requirements, func(r approval.Requirement) bool { return r.Reason })
 }
 
 // appChange is what changes about an app besides its records.

@@ -140,13 +140,9 @@ func Compile(ctx context.Context, bundles ...Bundle) (*Policies, error) {
 	if err != nil {
 		return nil, err
 	}
-	compiler, err := newCompiler()
+	compiler, err := compile(modules)
 	if err != nil {
 		return nil, err
-	}
-	compiler.Compile(modules)
-	if compiler.Failed() {
-		return nil, sourceError(compiler.Errors)
 	}
 	p := &Policies{packages: packages(modules), rules: units, exceptions: map[string]rego.PreparedEvalQuery{}}
 	for i, r := range p.rules {
@@ -210,21 +206,25 @@ var inputSchema []byte
 // InputSchema returns the JSON Schema of the document that policies see as input.
 func InputSchema() []byte { return slices.Clone(inputSchema) }
 
-// newCompiler holds policies to strict mode, to what they may use, and to the
-// fields that input has: a misspelt one would be undefined and deny nothing.
-func newCompiler() (*ast.Compiler, error) {
+// compile holds modules to strict mode, to what they may use, and to the fields
+// that input has: a misspelt one would be undefined and deny nothing.
+func compile(modules map[string]*ast.Module) (*ast.Compiler, error) {
 	var schema any
 	if err := json.Unmarshal(inputSchema, &schema); err != nil {
 		return nil, fmt.Errorf("schema of the policy input: %w", err)
 	}
 	schemas := ast.NewSchemaSet()
 	schemas.Put(ast.SchemaRootRef, schema)
-	return ast.NewCompiler().
+	compiler := ast.NewCompiler().
 		WithStrict(true).
 		WithCapabilities(capabilities()).
 		WithDefaultRegoVersion(ast.RegoV1).
 		WithSchemas(schemas).
-		WithUseTypeCheckAnnotations(true), nil
+		WithUseTypeCheckAnnotations(true)
+	if compiler.Compile(modules); compiler.Failed() {
+		return nil, sourceError(compiler.Errors)
+	}
+	return compiler, nil
 }
 
 // parse reads all modules and lets the organisation's packages replace the others.

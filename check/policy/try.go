@@ -59,12 +59,9 @@ func Test(ctx context.Context, measured []File, bundles ...Bundle) (*TestReport,
 	if err != nil {
 		return nil, err
 	}
-	compiler, err := newCompiler()
+	compiler, err := compile(modules)
 	if err != nil {
 		return nil, err
-	}
-	if compiler.Compile(modules); compiler.Failed() {
-		return nil, sourceError(compiler.Errors)
 	}
 	watched := &failures{Cover: cover.New(), last: map[string]map[int]failure{}}
 	report := &TestReport{Tests: []TestResult{}, Files: []Coverage{}}

@@ -49,8 +49,7 @@ type server struct {
 	web      *http.Server
 	listener net.Listener
 
-	firstStart bool
-	closers    []func(context.Context) error
+	closers []func(context.Context) error
 }
 
 // start brings all parts up, or none.
@@ -199,7 +198,6 @@ func (srv *server) openZones(ctx context.Context) error {
 		if err := srv.createZones(ctx, dir); err != nil {
 			return err
 		}
-		srv.firstStart = true
 	}
 	zones, err := repo.Open(ctx, dir)
 	if err != nil {
@@ -228,7 +226,7 @@ func (srv *server) createZones(ctx context.Context, dir string) error {
 
 // main reads the zones repository's main branch as it is now.
 func (srv *server) main(ctx context.Context) (*repo.Tree, *repo.Settings, error) {
-	tree, err := srv.zones.Tree(ctx, "refs/heads/main")
+	tree, err := srv.zones.Tree(ctx, repo.Main)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -247,7 +245,7 @@ func (srv *server) servedZones(ctx context.Context) ([]nameserver.Zone, error) {
 	}
 	var served []nameserver.Zone
 	for name, z := range settings.Zones {
-		if settings.Providers[z.Provider].Type != "zonefile" {
+		if settings.Providers[z.Provider].Type != zonefile.Type {
 			continue
 		}
 		served = append(served, nameserver.Zone{Name: name, External: z.Visibility == "external", Signed: z.DNSSEC == "required"})
@@ -291,8 +289,8 @@ func (srv *server) provider(ctx context.Context, t *repo.Tree, z zone.Name) (pro
 	if !ok {
 		return nil, fmt.Errorf("zone %s: provider %q is not in slipway.yaml", z, name)
 	}
-	if p.Type != "zonefile" {
-		return nil, fmt.Errorf("zone %s: provider %q has type %q; this version knows: zonefile", z, name, p.Type)
+	if p.Type != zonefile.Type {
+		return nil, fmt.Errorf("zone %s: provider %q has type %q; this version knows: %s", z, name, p.Type, zonefile.Type)
 	}
 	return srv.files, nil
 }

@@ -80,6 +80,17 @@ const (
 	RefusePush       Action = "refuse-push"
 	RefuseVote       Action = "refuse-vote"
 	EraseDocument    Action = "erase-document"
+
+	OrderCertificate  Action = "order-certificate"
+	WriteChallenge    Action = "write-challenge"
+	RemoveChallenge   Action = "remove-challenge"
+	IssueCertificate  Action = "issue-certificate"
+	RevokeCertificate Action = "revoke-certificate"
+	FailCertificate   Action = "fail-certificate" // a renewal that did not succeed; it is tried again
+	WarnCertificate   Action = "warn-certificate"
+	DetectCertificate Action = "detect-certificate" // seen in a CT log, and not from here
+	AcceptCertificate Action = "accept-certificate"
+	DestroyKey        Action = "destroy-key"
 )
 
 // MaxEvent bounds an event's canonical form. C2SP tlog-tiles gives an entry's length

@@ -27,7 +27,8 @@ type App struct {
 	Expires     string            `json:"expires,omitempty"` // RFC 3339 full-date
 	Hostname    zone.Name         `json:"hostname"`
 	Certificate bool              `json:"certificate"`
-	Upstream    string            `json:"upstream,omitempty"`
+	Upstream    string            `json:"upstream,omitempty"`    // http or https address that the gateway passes requests on to
+	MTLS        bool              `json:"mtls,omitempty"`        // mtls: required; the gateway lets in nobody without a certificate of the organisation
 	ThirdParty  string            `json:"third_party,omitempty"` // name of a third party that runs or asked for it
 	Records     []zone.RRSet      `json:"records"`
 	Artifacts   map[string]string `json:"artifacts,omitempty"`
@@ -55,7 +56,7 @@ func AppPath(name string) string { return AppsDirectory + "/" + name + ".yaml" }
 
 var appKeys = []string{
 	"owner", "team", "purpose", "exposure", "data", "expires", "hostname", "certificate",
-	"upstream", "third_party", "records", "artifacts",
+	"upstream", "mtls", "third_party", "records", "artifacts",
 }
 
 // ParseApp reads an app's manifest; path gives the app its name. What is left
@@ -94,6 +95,11 @@ func ParseApp(file string, src []byte) (*App, error) {
 			a.Certificate = d.boolean(f.value, "certificate")
 		case "upstream":
 			a.Upstream = d.text(f.value, "upstream")
+			if _, err := a.UpstreamURL(); err != nil {
+				d.fail(f.value, "write where the app answers, for example http://10.1.2.3:8080", "upstream: %q is not an http or https address without a password, query or fragment", a.Upstream)
+			}
+		case "mtls":
+			a.MTLS = d.oneOf(f.value, "mtls", "required", "none") == "required"
 		case "third_party":
 			a.ThirdParty = d.text(f.value, "third_party")
 		case "records":
@@ -214,6 +220,9 @@ func (a *App) Marshal() ([]byte, error) {
 	putText("hostname", string(a.Hostname))
 	put("certificate", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(a.Certificate)})
 	putText("upstream", a.Upstream)
+	if a.MTLS {
+		putText("mtls", "required")
+	}
 	putText("third_party", a.ThirdParty)
 	if len(a.Records) > 0 {
 		list := &yaml.Node{Kind: yaml.SequenceNode}

@@ -60,7 +60,7 @@ func TestParseApp(t *testing.T) {
 
 func TestMarshalAwkward(t *testing.T) {
 	a := &App{
-		Name: "x", Owner: "a@x.example", Purpose: "line one\nline two: with # and 'quotes' and \"more\"", Team: "123", Upstream: "yes",
+		Name: "x", Owner: "a@x.example", Purpose: "line one\nline two: with # and 'quotes' and \"more\"", Team: "123", Upstream: "http://10.1.2.3:8080/yes", MTLS: true,
 		Data: []string{"pii", "health"}, ThirdParty: "null",
 		Records: []zone.RRSet{
 			{Name: "x.example", Type: "TXT", TTL: zone.NoTTL, Values: []string{`"v=spf1 \"a\" -all"`}},

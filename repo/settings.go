@@ -36,7 +36,8 @@ type Settings struct {
 	Rules           []RuleSetting     // severities of lint rules where they differ from the rules' own
 	Waivers         []Waiver          // of lint rules, each for one record
 	Mail            MailTemplates     // what external zones with mail must say
-	Raw             []byte            // the file as read
+	Certificates    Certificates
+	Raw             []byte // the file as read
 	Path            string
 }
 
@@ -101,6 +102,7 @@ func defaultSettings() *Settings {
 		RestrictedTypes: map[string][]string{},
 		TTL:             TTLBounds{Min: DefaultMinTTL, Max: DefaultMaxTTL},
 		Drift:           DriftSettings{Interval: DefaultDriftInterval},
+		Certificates:    defaultCertificates(),
 		Path:            SettingsPath,
 	}
 	for _, t := range []string{"MX", "TXT", "CAA", "NS", "DS", "DNSKEY"} {
@@ -131,7 +133,7 @@ func ParseSettings(path string, src []byte) (*Settings, error) {
 var settingsKeys = []string{
 	"organisation", "domain", "brands", "allowed-external", "zones", "groups", "approvals", "providers",
 	"restricted-types", "third-parties", "administrators", "ttl", "drift", "soa",
-	"rules", "waivers", "mail",
+	"rules", "waivers", "mail", "certificates",
 }
 
 type settingsParser struct {
@@ -208,6 +210,8 @@ func (p *settingsParser) top(f field) {
 		p.readWaivers(f)
 	case "mail":
 		p.readMail(f)
+	case "certificates":
+		p.readCertificates(f)
 	case "soa":
 		s.SOA = map[string]string{}
 		for _, b := range p.fields(f.value, "soa", []string{"mname", "rname"}) {
@@ -382,6 +386,7 @@ func (p *settingsParser) finish() {
 				"zone %s names provider %q, which is not defined", f.name, z.Provider)
 		}
 	}
+	s.finishCertificates()
 	if s.Domain == "" {
 		s.Domain = s.commonOwner()
 	}

@@ -42,7 +42,10 @@ func TestParseSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	day := 24 * time.Hour
+	certificates := defaultCertificates()
+	certificates.Managers = []string{"infosec", "platform-ops"} // those of the usual managers that are defined
 	want := &Settings{
+		Certificates:   certificates,
 		Organisation:   "Fin Micro Ltd",
 		Domain:         "finmicro.example", // what all zones agree on
 		Brands:         []string{"finmicro", "finpay"},

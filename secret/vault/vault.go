@@ -79,11 +79,11 @@ func read(ctx context.Context, client *api.Client, address string, ref secret.Re
 	var refused *api.ResponseError
 	switch {
 	case errors.As(err, &refused): // without the body, which is not ours to show
-		return secret.Value{}, fmt.Errorf("Vault answers %d %s", refused.StatusCode, http.StatusText(refused.StatusCode))
+		return secret.Value{}, fmt.Errorf("the vault answers %d %s", refused.StatusCode, http.StatusText(refused.StatusCode))
 	case err != nil:
 		return secret.Value{}, err
 	case got == nil || got.Data == nil:
-		return secret.Value{}, errors.New("Vault has no secret there")
+		return secret.Value{}, errors.New("the vault has no secret there")
 	}
 	data := got.Data
 	// Version 2 of the key-value engine wraps the fields once more, beside its metadata.

@@ -1,8 +1,12 @@
-// Package key owns signing keys. A private key is used, never returned: no
-// function here exports one, and no way of printing a Signer shows one. Keys are
-// Ed25519 (RFC 8032), kept as PKCS #8 (RFC 5958) encrypted at rest, one file each,
-// with the public half beside it in the clear. Read key.go for the use of a key,
-// store.go for where keys lie and seal.go for how they are protected there.
+// Package key owns private keys. They are used, never returned: no function here
+// exports one, and no way of printing a signer shows one. The keys that sign the
+// log, events and commits are a Store's; those of certificates are made and used
+// through a Manager, which is Files here, and an HSM or a cloud's key service in
+// slipway/key/kms, which is apart because it is heavy. Keys in files are PKCS #8
+// (RFC 5958) encrypted at rest, one file each, with the public half beside it in the
+// clear. Read manager.go for the contract of certificates' keys, key.go and store.go
+// for the record's, folder.go for where keys lie and seal.go for how they are
+// protected there.
 package key
 
 import (

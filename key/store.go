@@ -1,14 +1,10 @@
 package key
 
 import (
-	"bytes"
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -29,15 +25,10 @@ const (
 // Names become file names.
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
-// Store opens and creates the keys below one directory:
-//
-//	keys.json      how the passphrase becomes the key that encrypts the others
-//	passphrase     only when no passphrase was given; made at first start
-//	<name>.key     PKCS #8, sealed (seal.go), in PEM
-//	<name>.pub     the public half, SubjectPublicKeyInfo in PEM
+// Store opens and creates the Ed25519 keys that sign the log, events and commits, in
+// one folder.
 type Store struct {
-	dir  string
-	seal seal
+	folder folder
 
 	mu     sync.Mutex // held over the opening or making of one key
 	opened map[string]*Signer
@@ -48,40 +39,11 @@ type Store struct {
 // against losing a copy of the key files alone, not against somebody who can
 // read the whole directory; for that, give a passphrase kept elsewhere.
 func OpenStore(dir string, passphrase []byte) (*Store, error) {
-	dir, err := filepath.Abs(dir)
+	folder, err := openFolder(dir, "", passphrase)
 	if err != nil {
-		return nil, fmt.Errorf("key store: %w", err)
+		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("key store: %w", err)
-	}
-	if len(passphrase) == 0 {
-		passphrase, err = readOrMake(filepath.Join(dir, passphraseFile), func() ([]byte, error) {
-			return []byte(base64.RawURLEncoding.EncodeToString(random(32)) + "\n"), nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("key store %s: passphrase: %w", dir, err)
-		}
-		passphrase = bytes.TrimRight(passphrase, "\r\n")
-		if len(passphrase) == 0 {
-			return nil, fmt.Errorf("key store %s: the file %s is empty, so the keys cannot be opened. Restore it from a backup", dir, passphraseFile)
-		}
-	}
-	raw, err := readOrMake(filepath.Join(dir, derivationFile), func() ([]byte, error) {
-		return json.MarshalIndent(newDerivation(), "", "  ")
-	})
-	if err != nil {
-		return nil, fmt.Errorf("key store %s: %w", dir, err)
-	}
-	derivation, err := parseDerivation(raw)
-	if err != nil {
-		return nil, fmt.Errorf("key store %s: %s: %w", dir, derivationFile, err)
-	}
-	sealing, err := derivation.seal(passphrase)
-	if err != nil {
-		return nil, fmt.Errorf("key store %s: %w", dir, err)
-	}
-	return &Store{dir: dir, seal: sealing, opened: map[string]*Signer{}}, nil
+	return &Store{folder: folder, opened: map[string]*Signer{}}, nil
 }
 
 // Signer returns the key of that name ("log", "events", "commits"). A key that is
@@ -99,80 +61,31 @@ func (s *Store) Signer(ctx context.Context, name string, create bool) (*Signer, 
 	if signer, ok := s.opened[name]; ok {
 		return signer, nil
 	}
-	path := filepath.Join(s.dir, name+".key")
-	signer, err := s.open(name, path)
+	private, err := s.folder.open(name)
 	if errors.Is(err, fs.ErrNotExist) && create {
-		signer, err = s.create(name, path)
+		private, err = s.folder.create(name, Ed25519)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", name, err)
 	}
-	if err := s.publish(signer); err != nil {
+	signer, err := s.signer(name, private)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", name, err)
+	}
+	if err := s.folder.publish(name, signer.pub); err != nil {
 		return nil, fmt.Errorf("key %s: public half: %w", name, err)
 	}
 	s.opened[name] = signer
 	return signer, nil
 }
 
-func (s *Store) open(name, path string) (*Signer, error) {
-	raw, err := readPrivate(path)
-	if err != nil {
-		return nil, err
-	}
-	return s.parse(name, path, raw)
-}
-
-func (s *Store) parse(name, path string, raw []byte) (*Signer, error) {
-	block, rest := pem.Decode(raw)
-	if block == nil || block.Type != sealedType || len(bytes.TrimSpace(rest)) != 0 {
-		return nil, fmt.Errorf("%s is not a sealed key file", path)
-	}
-	der, err := s.seal.decrypt(name, block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	defer clear(der)
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	private, ok := parsed.(ed25519.PrivateKey)
+func (s *Store) signer(name string, private crypto.Signer) (*Signer, error) {
+	path := s.folder.path(name)
+	edwards, ok := private.(ed25519.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("%s holds a %T, not an Ed25519 key", path, parsed)
+		return nil, fmt.Errorf("%s holds a %T, not an Ed25519 key", path, private)
 	}
-	return newSigner(name, path, private), nil
-}
-
-func (s *Store) create(name, path string) (*Signer, error) {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(der)
-	sealed := pem.EncodeToMemory(&pem.Block{Type: sealedType, Bytes: s.seal.encrypt(name, der)})
-	if err := writeNew(path, sealed, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	return s.open(name, path) // ours, or that of whoever was first
-}
-
-// publish keeps the public half beside the key, and mends it when it does not fit:
-// the private key decides.
-func (s *Store) publish(signer *Signer) error {
-	der, err := x509.MarshalPKIXPublicKey(signer.pub)
-	if err != nil {
-		return err
-	}
-	want := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	path := filepath.Join(s.dir, signer.name+".pub")
-	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, want) {
-		return nil
-	}
-	return write(path, want, 0o644, os.Rename)
+	return newSigner(name, path, edwards), nil
 }
 
 // readOrMake reads a private file, or makes it with mode 0600 when it is not there.
@@ -251,7 +164,12 @@ func write(path string, content []byte, mode fs.FileMode, place func(from, to st
 		os.Remove(f.Name())
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the directory's entries durable.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -4,13 +4,15 @@
 // approved; it talks to no server itself. One directory below it holds one
 // provider each, all in the same shape; zonefile is the embedded one and
 // providertest the suite that every one of them passes. Read this file first, then
-// digest.go.
+// digest.go, and order.go, which says in which order a plan is made so that no name
+// breaks on the way.
 package provider
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +33,11 @@ type Live struct {
 
 	// DefaultTTL is what this provider gives a set without a TTL; 0 means DefaultTTL.
 	DefaultTTL int
+
+	// ApexNS is the zone's own NS set as it is live, from a provider whose zones cannot
+	// be without one. Where the approved zone says nothing about it, it is the
+	// provider's business and stays as it is; see WithTTLs.
+	ApexNS *zone.RRSet
 }
 
 // Plan is the whole desired content of one zone and what differs now.
@@ -48,6 +55,7 @@ type Receipt struct {
 	Provider       string    `json:"provider"`
 	Zone           zone.Name `json:"zone"`
 	ProviderChange string    `json:"provider_change"` // the provider's own change ID
+	SerialBefore   uint32    `json:"serial_before,omitempty"`
 	Serial         uint32    `json:"serial"`
 	Before         string    `json:"before"` // content digests
 	After          string    `json:"after"`
@@ -123,8 +131,12 @@ func NewPlan(z zone.Name, desired []zone.RRSet, live *Live, changeID, commit str
 }
 
 // WithTTLs returns sets as this provider would have them: with its default TTL
-// where a set gives none. It copies only when there is something to fill in.
+// where a set gives none, and with the zone's own NS set where they have none and the
+// provider keeps one. It copies only when there is something to fill in.
 func (l *Live) WithTTLs(sets []zone.RRSet) []zone.RRSet {
+	if ns := l.ApexNS; ns != nil && !slices.ContainsFunc(sets, func(r zone.RRSet) bool { return r.Type == "NS" && r.Name == ns.Name }) {
+		sets = append(slices.Clip(sets), *ns)
+	}
 	ttl := l.DefaultTTL
 	if ttl <= 0 {
 		ttl = DefaultTTL

@@ -15,12 +15,13 @@ import (
 // receipt of the first run. Nothing else is believed of it: what the zone's content
 // is, is always read from the records below.
 type header struct {
-	Change string    `json:"change"`
-	Commit string    `json:"commit"`
-	Serial uint32    `json:"serial"`
-	Before string    `json:"before"` // content digests
-	After  string    `json:"after"`
-	At     time.Time `json:"at"`
+	Change       string    `json:"change"`
+	Commit       string    `json:"commit"`
+	Serial       uint32    `json:"serial"`
+	SerialBefore uint32    `json:"serial_before,omitempty"`
+	Before       string    `json:"before"` // content digests
+	After        string    `json:"after"`
+	At           time.Time `json:"at"`
 
 	// ApexNS is the name server that Slipway put into the file because the approved
 	// zone has no NS records and servers do not load a zone without any. "" when

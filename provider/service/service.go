@@ -1,0 +1,122 @@
+// Package service owns what all providers that speak to a DNS service over its API have
+// in common: an apply that can be killed at any instruction and run again, although the
+// service itself remembers nothing of who asked for what. It knows no service and opens
+// no connection; route53, clouddns, azuredns, cloudflare and libdns give it a Service and
+// keep to reading and writing. Read this file first, then apply.go and journal.go.
+package service
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"slipway/provider"
+	"slipway/zone"
+)
+
+// Zone is one zone as the service had it when it was read, with whatever the provider
+// needs to change just that version: identifiers, entity tags.
+type Zone interface {
+	// Live is the zone's content, its digest included.
+	Live() *provider.Live
+
+	// Write makes the edits, part by part as provider.Order has them, and makes the zone
+	// when it does not exist. It returns the service's own name for what it did. It may
+	// fail in the middle, and may fail although everything was done: Apply finds out by
+	// reading.
+	Write(ctx context.Context, parts [][]zone.Edit) (change string, err error)
+}
+
+// Service is one provider to Apply.
+type Service struct {
+	Name       string // what slipway.yaml calls the provider, for receipts
+	DefaultTTL int    // seconds, for zone.NoTTL; 0 means provider.DefaultTTL
+	Journal    *Journal
+	Read       func(ctx context.Context, z zone.Name) (Zone, error)
+
+	// Check refuses record sets that the service cannot hold, before anything is
+	// changed. nil checks nothing.
+	Check func(set zone.RRSet) error
+
+	// Settle are the pauses between reading the zone again after a write, for services
+	// that show a change only some time after they have taken it.
+	Settle []time.Duration
+
+	Now   func() time.Time                             // default time.Now
+	Sleep func(ctx context.Context, d time.Duration) error // default Pause
+}
+
+// Unmanaged is something in a live zone that has no form in a zones repository, such as a
+// weighted record set. It is never changed or removed, and a change that needs its place
+// is refused.
+type Unmanaged struct {
+	Name zone.Name
+	Type string
+	Why  string // in plain words
+}
+
+// Blocked returns an error when a set would take the place of something unmanaged.
+func Blocked(set zone.RRSet, unmanaged []Unmanaged) error {
+	for _, u := range unmanaged {
+		if u.Name == set.Name && (u.Type == set.Type || u.Type == "CNAME" || set.Type == "CNAME") {
+			return fmt.Errorf("%s %s cannot be set: there is a %s record of that name which Slipway does not manage (%s), and it is never replaced by accident. "+
+				"Remove it at the provider first, if nobody needs it", set.Type, set.Name, u.Type, u.Why)
+		}
+	}
+	return nil
+}
+
+// Fault names the zone in an error, once.
+func Fault(z zone.Name, err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), "zone ") {
+		return err
+	}
+	return fmt.Errorf("zone %s: %w", z, err)
+}
+
+// Pause waits for d or until ctx ends.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// NewLive fills in a provider.Live from its sets. The services keep name servers of their
+// own at the top of every zone, so the NS set there is the zone's own.
+func NewLive(z zone.Name, sets []zone.RRSet, serial uint32, defaultTTL int) *provider.Live {
+	live := &provider.Live{Zone: z, Sets: sets, Serial: serial, Exists: true, DefaultTTL: defaultTTL}
+	slices.SortFunc(sets, func(a, b zone.RRSet) int {
+		return strings.Compare(string(a.Name)+" "+a.Type, string(b.Name)+" "+b.Type)
+	})
+	live.Digest = provider.Digest(sets)
+	for _, set := range sets {
+		if set.Name == z && set.Type == "NS" {
+			live.ApexNS = &set
+		}
+	}
+	return live
+}
+
+// Absent is a zone that the service does not have.
+func Absent(z zone.Name, defaultTTL int) *provider.Live {
+	return &provider.Live{Zone: z, Digest: provider.Digest(nil), DefaultTTL: defaultTTL}
+}
+
+// CheckZone refuses a name that is not a zone's in canonical form.
+func CheckZone(z zone.Name) error {
+	canonical, err := zone.ParseName(string(z))
+	if err != nil {
+		return fmt.Errorf("zone %q: %w", string(z), err)
+	}
+	if canonical != z {
+		return fmt.Errorf("zone %q: the name is not in canonical form, which is %q", string(z), string(canonical))
+	}
+	return nil
+}

@@ -13,8 +13,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"regexp"
 )
 
@@ -123,35 +121,3 @@ func Pin(pub crypto.PublicKey) (string, error) {
 	sum := sha256.Sum256(der)
 	return base64.RawURLEncoding.EncodeToString(sum[:16]), nil
 }
-
-// Guard wraps a signer so that nothing that prints, encodes or logs it shows
-// more than its ref, and so that type assertions lead to nothing but its use.
-func Guard(ref string, s crypto.Signer) crypto.Signer {
-	pub := s.Public()
-	kind, err := KindOf(pub)
-	if err != nil {
-		kind = Kind(fmt.Sprintf("%T", pub))
-	}
-	return &guarded{name: fmt.Sprintf("key %s (%s)", ref, kind), pub: pub, sign: s.Sign}
-}
-
-type guarded struct {
-	name string
-	pub  crypto.PublicKey
-	// A closure for the same reason as in Signer.
-	sign func(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error)
-}
-
-func (g *guarded) Public() crypto.PublicKey { return g.pub }
-
-func (g *guarded) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	signature, err := g.sign(rand, digest, opts)
-	if err != nil {
-		return nil, fmt.Errorf("%s: sign: %w", g.name, err)
-	}
-	return signature, nil
-}
-
-func (g guarded) String() string       { return g.name }
-func (g guarded) GoString() string     { return g.name }
-func (g guarded) LogValue() slog.Value { return slog.StringValue(g.name) }

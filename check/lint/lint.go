@@ -17,6 +17,7 @@ import (
 	"slipway/change"
 	"slipway/check/finding"
 	"slipway/check/observe"
+	"slipway/check/spf"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -106,12 +107,12 @@ type pass struct {
 	rule  Rule                      // that is asked now
 	zone  zone.Name                 // that it is asked about, "" for none
 	found []located
-	err   error               // the first; no rule is asked after it
-	walks map[string]*spfWalk // by the record set that an evaluation began at
+	err   error                 // the first; no rule is asked after it
+	walks map[string]*spf.Trace // by the record set that an evaluation began at
 }
 
 func newPass(ctx context.Context, in Input) (*pass, error) {
-	p := &pass{Input: in, ctx: ctx, all: Rules(), rules: map[string]Rule{}, walks: map[string]*spfWalk{}, edits: map[zone.Name][]zone.Edit{}}
+	p := &pass{Input: in, ctx: ctx, all: Rules(), rules: map[string]Rule{}, walks: map[string]*spf.Trace{}, edits: map[zone.Name][]zone.Edit{}}
 	for rest := in.Change.Edits; len(rest) > 0; { // they stand in the order of their zones
 		n := slices.IndexFunc(rest, func(e zone.Edit) bool { return e.Zone != rest[0].Zone })
 		if n < 0 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"slipway/check/finding"
+	"slipway/check/spf"
 	"slipway/zone"
 )
 
@@ -89,8 +90,8 @@ func mailRules() []Rule {
 			Controls: append([]string{boundaryControl}, mail...),
 			Bad:      "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: v=spf1 mx +all}\n",
 			Good:     "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: v=spf1 ip4:9.9.9.0/28 -all}\n",
-			set: eachSPF(func(p *pass, r zone.RRSet, s spf) error {
-				if term, ok := s.everyone(); ok {
+			set: eachSPF(func(p *pass, r zone.RRSet, s spf.Record) error {
+				if term, ok := s.Everyone(); ok {
 					p.reportSet(r, "The SPF record of %s says with %s that anybody in the world may send mail as %s.", r.Name.Unicode(), term, r.Name.Unicode())
 				}
 				return nil
@@ -107,7 +108,7 @@ func mailRules() []Rule {
 			Good:     "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: v=spf1 ip4:9.9.9.9 -all}\n",
 			set: func(p *pass, _ zone.Name, r zone.RRSet) error {
 				for _, txt := range spfTexts(r) {
-					if _, err := parseSPF(txt); err != nil {
+					if _, err := spf.Parse(txt); err != nil {
 						p.reportSet(r, "The SPF record of %s is void: %s.", r.Name.Unicode(), err)
 					}
 				}
@@ -139,8 +140,8 @@ func mailRules() []Rule {
 			Controls: mail,
 			Bad:      "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: 'v=spf1 ip4:9.9.9.9 ?all'}\n",
 			Good:     "-- zones/finmicro.example.yaml --\nshop: {type: TXT, ttl: 3600, value: v=spf1 ip4:9.9.9.9 -all}\n",
-			set: eachSPF(func(p *pass, r zone.RRSet, s spf) error {
-				if end := s.ending(); end == 0 || end == '?' {
+			set: eachSPF(func(p *pass, r zone.RRSet, s spf.Record) error {
+				if end := s.Ending(); end == 0 || end == '?' {
 					p.reportSet(r, "The SPF record of %s does not say what to do with mail from machines that it does not list.", r.Name.Unicode())
 				}
 				return nil
@@ -155,14 +156,14 @@ func spfTexts(r zone.RRSet) []string {
 	if r.Type != "TXT" {
 		return nil
 	}
-	return slices.DeleteFunc(texts(r), func(s string) bool { return !isSPF(s) })
+	return slices.DeleteFunc(texts(r), func(s string) bool { return !spf.Is(s) })
 }
 
 // eachSPF judges every SPF record that can be read.
-func eachSPF(judge func(*pass, zone.RRSet, spf) error) func(*pass, zone.Name, zone.RRSet) error {
+func eachSPF(judge func(*pass, zone.RRSet, spf.Record) error) func(*pass, zone.Name, zone.RRSet) error {
 	return func(p *pass, _ zone.Name, r zone.RRSet) error {
 		for _, txt := range spfTexts(r) {
-			s, err := parseSPF(txt)
+			s, err := spf.Parse(txt)
 			if err != nil {
 				continue // spf-invalid says it
 			}

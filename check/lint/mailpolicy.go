@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"slipway/check/finding"
+	"slipway/check/spf"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -47,7 +48,7 @@ func mailPolicyRules() []Rule {
 			Bad:      "-- slipway.yaml --\nmail: {spf: v=spf1 ipv4:9.9.9.9 -all}\n",
 			Good:     "-- slipway.yaml --\nmail: {spf: v=spf1 ip4:9.9.9.9 -all}\n",
 			settings: func(p *pass, s *repo.Settings) error {
-				if _, err := parseSPF(s.Mail.SPF); s.Mail.SPF != "" && err != nil {
+				if _, err := spf.Parse(s.Mail.SPF); s.Mail.SPF != "" && err != nil {
 					p.report(zone.Place{Path: s.Path, Line: 1}, "", "The template for SPF under mail cannot be read: %s.", err)
 				}
 				if _, err := parseDMARC(s.Mail.DMARC); s.Mail.DMARC != "" && err != nil {
@@ -119,7 +120,7 @@ func mailPolicyRules() []Rule {
 					return nil
 				}
 				for _, record := range spfTexts(txt) {
-					if s, err := parseSPF(record); err == nil && !s.nobody() {
+					if s, err := spf.Parse(record); err == nil && !s.Nobody() {
 						p.reportSet(n.at("MX"), "%s takes no mail, but its SPF record names machines that send mail as %s.", n.name.Unicode(), n.name.Unicode())
 					}
 				}
@@ -242,8 +243,8 @@ func (p *pass) parked(m *zoneMail, z zone.Name) error {
 	}
 	sends := true
 	if len(m.spf) == 1 {
-		s, err := parseSPF(m.spf[0])
-		sends = err != nil || !s.nobody()
+		s, err := spf.Parse(m.spf[0])
+		sends = err != nil || !s.Nobody()
 	}
 	if sends {
 		lacks = append(lacks, `its SPF record is not "v=spf1 -all"`)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/check/spf"
 	"slipway/zone"
 )
 
@@ -19,7 +20,7 @@ func mailTemplate(p *pass, e zone.Edit) error {
 		return err
 	}
 	z := e.Zone.Unicode()
-	if want, err := parseSPF(p.Settings.Mail.SPF); p.Settings.Mail.SPF != "" && err == nil {
+	if want, err := spf.Parse(p.Settings.Mail.SPF); p.Settings.Mail.SPF != "" && err == nil {
 		lacks, err := p.spfLacks(m.spf, want)
 		if err != nil {
 			return err
@@ -38,23 +39,23 @@ func mailTemplate(p *pass, e zone.Edit) error {
 
 // spfLacks says in what an SPF record falls short of the template: every term of it must stand there,
 // and other senders must be treated at least as strictly.
-func (p *pass) spfLacks(records []string, want spf) ([]string, error) {
+func (p *pass) spfLacks(records []string, want spf.Record) ([]string, error) {
 	if len(records) != 1 {
 		return []string{fmt.Sprintf("it has %d SPF records, where one is needed", len(records))}, nil
 	}
-	has, err := parseSPF(records[0])
+	has, err := spf.Parse(records[0])
 	if err != nil {
 		return []string{err.Error()}, nil
 	}
-	if has.nobody() {
+	if has.Nobody() {
 		return nil, nil // nobody may send, which no template can be stricter than
 	}
 	for range maxRedirects { // what a redirect within our zones leads to is as good as the record itself
-		i := slices.IndexFunc(has.terms, func(t spfTerm) bool { return t.qualifier == 0 && t.name == "redirect" })
-		if has.ending() != '=' || want.ending() == '=' || i < 0 {
+		i := slices.IndexFunc(has.Terms, func(t spf.Term) bool { return t.Qualifier == 0 && t.Name == "redirect" })
+		if has.Ending() != '=' || want.Ending() == '=' || i < 0 {
 			break
 		}
-		next, ok := has.terms[i].domain()
+		next, ok := has.Terms[i].Domain()
 		if !ok {
 			break
 		}
@@ -69,28 +70,24 @@ func (p *pass) spfLacks(records []string, want spf) ([]string, error) {
 		if len(inner) != 1 {
 			break
 		}
-		s, err := parseSPF(inner[0])
+		s, err := spf.Parse(inner[0])
 		if err != nil {
 			break
 		}
-		s.terms = append(slices.Delete(slices.Clone(has.terms), i, i+1), s.terms...)
+		s.Terms = append(slices.Delete(slices.Clone(has.Terms), i, i+1), s.Terms...)
 		has = s
 	}
 	var lacks []string
-	for _, t := range want.terms {
-		if t.name != "all" && !slices.ContainsFunc(has.terms, t.same) {
-			lacks = append(lacks, "it lacks "+t.text())
+	for _, t := range want.Terms {
+		if t.Name != "all" && !slices.ContainsFunc(has.Terms, t.Same) {
+			lacks = append(lacks, "it lacks "+t.String())
 		}
 	}
 	strictness := "+?~-" // RFC 7208 section 4.6.2, the mildest first
-	if strings.IndexByte(strictness, has.ending()) < strings.IndexByte(strictness, want.ending()) {
-		lacks = append(lacks, fmt.Sprintf("it must end with %call", want.ending()))
+	if strings.IndexByte(strictness, has.Ending()) < strings.IndexByte(strictness, want.Ending()) {
+		lacks = append(lacks, fmt.Sprintf("it must end with %call", want.Ending()))
 	}
 	return lacks, nil
-}
-
-func (t spfTerm) same(o spfTerm) bool {
-	return t.qualifier == o.qualifier && t.name == o.name && t.prefix == o.prefix && strings.EqualFold(strings.TrimSuffix(t.value, "."), strings.TrimSuffix(o.value, "."))
 }
 
 // dmarcLacks says in what a DMARC record falls short of the template: policies may be stricter, reports

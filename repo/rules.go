@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"net/netip"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -31,6 +32,15 @@ type Waiver struct {
 type MailTemplates struct {
 	SPF   string // an SPF record; every term of it must stand in a zone's record
 	DMARC string // a DMARC record; every tag of it must stand in a zone's record, or a stricter policy
+
+	Senders []MailSender // what the SPF records must let pass
+}
+
+// MailSender is the machines that send an organisation's mail as one domain.
+type MailSender struct {
+	Domain    zone.Name
+	Addresses []netip.Addr
+	Line      int `json:"-"`
 }
 
 const (
@@ -38,6 +48,7 @@ const (
 	maxReason      = 1000
 	minReason      = 10 // characters; "ok" is no reason
 	maxMailPattern = 2000
+	maxSenders     = 100 // domains, and addresses of each
 )
 
 // severities are those of package check's findings, which must not be imported from here.
@@ -151,7 +162,11 @@ func (p *settingsParser) record(n *yaml.Node) zone.Key {
 }
 
 func (p *settingsParser) readMail(f field) {
-	for _, k := range p.fields(f.value, "mail", []string{"spf", "dmarc"}) {
+	for _, k := range p.fields(f.value, "mail", []string{"spf", "dmarc", "senders"}) {
+		if k.name == "senders" {
+			p.readSenders(k)
+			continue
+		}
 		s := p.text(k.value, "mail "+k.name)
 		if len(s) > maxMailPattern {
 			p.fail(k.value, "", "mail %s is longer than %d characters", k.name, maxMailPattern)
@@ -161,5 +176,32 @@ func (p *settingsParser) readMail(f field) {
 		} else {
 			p.s.Mail.DMARC = s
 		}
+	}
+}
+
+// readSenders reads who sends mail as which domain: `example.org: [192.0.2.25, 2001:db8::25]`.
+func (p *settingsParser) readSenders(f field) {
+	seen := map[zone.Name]bool{}
+	for _, d := range p.fields(f.value, "mail senders", nil) {
+		s := MailSender{Domain: p.name(d.key, "mail senders"), Line: d.key.Line}
+		items := p.list(d.value, "senders of "+d.name)
+		if len(items) > maxSenders || len(p.s.Mail.Senders) >= maxSenders {
+			p.fail(d.key, "name the machines that people rely on most", "mail senders: at most %d domains with %d addresses each are read", maxSenders, maxSenders)
+			return
+		}
+		for _, n := range items {
+			text := p.text(n, "each of the senders of "+d.name)
+			a, err := netip.ParseAddr(text)
+			if err != nil || a.Zone() != "" {
+				p.fail(n, "write an address such as 192.0.2.25", "mail senders: %q is not an IP address", text)
+				continue
+			}
+			s.Addresses = append(s.Addresses, a.Unmap())
+		}
+		if seen[s.Domain] {
+			p.fail(d.key, "remove one of the two", "mail senders: %s stands twice", d.name)
+		}
+		seen[s.Domain] = true
+		p.s.Mail.Senders = append(p.s.Mail.Senders, s)
 	}
 }

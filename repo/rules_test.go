@@ -2,6 +2,7 @@ package repo
 
 import (
 	"errors"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -25,6 +26,8 @@ waivers:
 mail:
   spf: v=spf1 include:_spf.finmicro.example -all
   dmarc: v=DMARC1; p=reject
+  senders:
+    Finmicro.example: [192.0.2.25, '2001:db8::25']
 `
 
 func TestRuleSettings(t *testing.T) {
@@ -47,7 +50,10 @@ func TestRuleSettings(t *testing.T) {
 	if !reflect.DeepEqual(s.Waivers, waivers) {
 		t.Errorf("got  %+v\nwant %+v", s.Waivers, waivers)
 	}
-	if s.Mail != (MailTemplates{SPF: "v=spf1 include:_spf.finmicro.example -all", DMARC: "v=DMARC1; p=reject"}) {
+	mail := MailTemplates{SPF: "v=spf1 include:_spf.finmicro.example -all", DMARC: "v=DMARC1; p=reject", Senders: []MailSender{
+		{Domain: "finmicro.example", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")}, Line: 17},
+	}}
+	if !reflect.DeepEqual(s.Mail, mail) {
 		t.Errorf("got %+v", s.Mail)
 	}
 }
@@ -65,6 +71,8 @@ func TestRuleSettingsFaults(t *testing.T) {
 		{"waivers that are no list", "waivers: {rule: wildcard}\n", "must be a list", 1},
 		{"no reason", strings.Replace(waiver, "    reason: The shop names its branches itself\n", "", 1), "has no reason", 2},
 		{"a poor reason", strings.Replace(waiver, "The shop names its branches itself", "ok", 1), "2 characters", 4},
+		{"a sender that is no address", "mail:\n  senders: {a.example: [mail.a.example]}\n", `"mail.a.example" is not an IP address`, 2},
+		{"senders twice", "mail:\n  senders:\n    a.example: []\n    A.example: []\n", "A.example stands twice", 4},
 		{"nobody", strings.Replace(waiver, "Ivy@finmicro.example", "[]", 1), "one e-mail address", 5},
 		{"no end", strings.Replace(waiver, "2027-01-31", "never", 1), "not a day", 6},
 		{"no type", strings.Replace(waiver, "example A'", "example'", 1), "not a name and a type", 3},

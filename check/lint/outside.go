@@ -49,39 +49,50 @@ const maxFollow = 8
 // ask returns the record set of a name: from the head where our zones answer, else from outside.
 // known is false when nobody can tell; a set without values does not exist.
 func (p *pass) ask(at zone.RRSet, name zone.Name, typ string) (set zone.RRSet, known bool, err error) {
-	record := finding.Record(at.Key())
+	set, beyond, known, err := p.within(name, typ, func(zone.Name) {})
+	if err != nil || beyond == "" {
+		return set, known, err
+	}
+	seen, ok, err := p.look(at.Place, finding.Record(at.Key()), observe.Question{Name: beyond, Type: typ})
+	if err != nil || !ok {
+		return zone.RRSet{}, false, err
+	}
+	set, _ = seen.Set()
+	return set, true, nil
+}
+
+// within answers from our own zones alone, and tells of each name that it meets. Where they lead
+// outside, beyond is the name to ask for there.
+func (p *pass) within(name zone.Name, typ string, met func(zone.Name)) (set zone.RRSet, beyond zone.Name, known bool, err error) {
 	for range maxFollow {
+		met(name)
 		a, ours, err := p.head.resolve(name)
 		if err != nil {
-			return set, false, err
+			return set, "", false, err
 		}
 		if !ours || a.beyond {
-			seen, ok, err := p.look(at.Place, record, observe.Question{Name: name, Type: typ})
-			if err != nil || !ok {
-				return set, false, err
-			}
-			set, _ = seen.Set()
-			return set, true, nil
+			return set, name, false, nil
 		}
 		var alias *zone.RRSet
 		for i, s := range a.sets {
+			met(s.Name) // of a wildcard
 			if s.Type == typ {
-				return s, true, nil
+				return s, "", true, nil
 			}
 			if s.Type == "CNAME" {
 				alias = &a.sets[i]
 			}
 		}
 		if alias == nil {
-			return set, true, nil
+			return set, "", true, nil
 		}
 		next := targets(*alias)
 		if len(next) != 1 {
-			return set, true, nil
+			return set, "", true, nil
 		}
 		name = next[0]
 	}
-	return set, false, nil
+	return set, "", false, nil
 }
 
 // outsideRules judge what lies outside our zones, by what was seen there.

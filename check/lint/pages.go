@@ -54,6 +54,8 @@ waivers:
 mail:                          # what external zones with mail must say
   spf: v=spf1 include:_spf.finmicro.example -all
   dmarc: v=DMARC1; p=reject; rua=mailto:dmarc@finmicro.example
+  senders:                     # machines that send mail, as which domain: SPF must let them pass
+    finmicro.example: [192.0.2.25, '2001:db8::25']
 ` + "```" + `
 
 The settings in force decide, not those that a change brings; and a change of the settings itself is red. A waiver

@@ -183,7 +183,8 @@ func onlyNames(csr *x509.CertificateRequest, names []zone.Name) error {
 			}
 		}
 	}
-	for _, attribute := range csr.Attributes { //nolint:staticcheck // it is the only way to see what is no extension
+	//lint:ignore SA1019 nothing else shows attributes that are no extensions
+	for _, attribute := range csr.Attributes {
 		if attribute.Type.Equal(oidChallengePassword) {
 			return errors.New("it has a password in it, which would be kept with it. Make it without one")
 		}

@@ -325,7 +325,7 @@ func (p *pebble) certificates() int {
 }
 
 func (p *pebble) config(account crypto.Signer) Config {
-	return Config{Name: "pebble", Directory: p.directory, Contact: []string{"mailto:pki@finmicro.example"}, RootsPEM: p.roots, AccountKey: account}
+	return Config{Name: "pebble", Directory: p.directory, Contact: []string{"mailto:pki@finmicro.example"}, RootsPEM: p.roots, AccountKey: account, Sleep: quick}
 }
 
 func freeAddr(t testing.TB) string {
@@ -406,6 +406,23 @@ func names(list ...string) []zone.Name {
 	return out
 }
 
+// quick waits far less than asked, so that tests do.
+func quick(ctx context.Context, d time.Duration) error { return sleep(ctx, d/20) }
+
+// through connects with every request going through wrap.
+func through(ctx context.Context, c Config, wrap func(http.RoundTripper) http.RoundTripper) (*Authority, error) {
+	a, err := newAuthority(c)
+	if err != nil {
+		return nil, err
+	}
+	a.client.Transport = wrap(a.client.Transport)
+	return a, a.open(ctx)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func connect(t testing.TB, c Config) *Authority {
 	t.Helper()
 	a, err := Connect(t.Context(), c)
@@ -413,4 +430,18 @@ func connect(t testing.TB, c Config) *Authority {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// selfSigned is a certificate of nobody's.
+func selfSigned(t testing.TB, k crypto.Signer, list ...string) []byte {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1 << 40), DNSNames: list, AuthorityKeyId: []byte{1, 2, 3},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }

@@ -1,11 +1,17 @@
 package cert
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func tlsConfig(pool *x509.CertPool) *tls.Config { return &tls.Config{RootCAs: pool} }
@@ -69,4 +75,199 @@ func TestIssue(t *testing.T) {
 		t.Errorf("a blocked name: %v", err)
 	}
 	t.Log(err)
+}
+
+// TestBadNonces has every second request refused, and issues 100 certificates.
+func TestBadNonces(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{env: []string{"PEBBLE_WFE_NONCEREJECT=50"}})
+	a := connect(t, p.config(newKey(t)))
+	const count, workers = 100, 8
+	leaf := newKey(t)
+	var group errgroup.Group
+	group.SetLimit(workers)
+	var mu sync.Mutex
+	ids := map[string]bool{}
+	for i := range count {
+		group.Go(func() error {
+			w := newTestWorld(z)
+			r := Request{ID: fmt.Sprint(i), Names: names(fmt.Sprintf("n%d.example", i)), Signer: leaf}
+			issued, err := a.Issue(t.Context(), r, nil, w)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids[ID(issued.Chain[0])] = true
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if len(ids) != count || p.certificates() != count {
+		t.Errorf("%d certificates came, Pebble issued %d, want %d", len(ids), p.certificates(), count)
+	}
+}
+
+func TestSlowAndReusedAuthorizations(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{
+		env:    []string{"PEBBLE_VA_NOSLEEP=0", "PEBBLE_VA_SLEEPTIME=2", "PEBBLE_AUTHZREUSE=100", "PEBBLE_CHAIN_LENGTH=3"},
+		config: map[string]any{"retryAfter": map[string]int{"authz": 1, "order": 1}},
+	})
+	a := connect(t, p.config(newKey(t)))
+	w := newTestWorld(z)
+	var presented int
+	w.strike = func(what string) {
+		if what == "after Present" {
+			presented++
+		}
+	}
+	for i := range 2 {
+		issued, err := a.Issue(t.Context(), Request{ID: fmt.Sprint(i), Names: names("slow.example"), Signer: newKey(t)}, nil, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(issued.Chain) < 3 {
+			t.Errorf("the chain has %d certificates", len(issued.Chain))
+		}
+	}
+	if presented != 1 {
+		t.Errorf("records were written %d times; the second order's authorizations were valid already", presented)
+	}
+}
+
+func TestProfilesValidityAndReplacement(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{})
+	a := connect(t, p.config(newKey(t)))
+	w := newTestWorld(z)
+	issue := func(r Request) (*Issued, time.Duration) {
+		t.Helper()
+		r.Names, r.Signer = names("profile.example"), newKey(t)
+		issued, err := a.Issue(t.Context(), r, nil, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Describe(issued.Chain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return issued, c.NotAfter.Sub(c.NotBefore)
+	}
+	old, life := issue(Request{ID: "1", Profile: "shortlived"})
+	if life > 7*24*time.Hour {
+		t.Errorf("short-lived is %s", life)
+	}
+	if _, life := issue(Request{ID: "2", Profile: "default", Validity: 48 * time.Hour}); life < 47*time.Hour || life > 49*time.Hour {
+		t.Errorf("48 hours were asked for, %s came", life)
+	}
+	_, err := a.Issue(t.Context(), Request{ID: "3", Names: names("a.example"), Signer: newKey(t), Profile: "none"}, nil, w)
+	if !errors.Is(err, ErrRefused) {
+		t.Errorf("an unknown profile: %v", err)
+	}
+	issue(Request{ID: "4", Replaces: old.Chain[0]})
+	issue(Request{ID: "5", Replaces: old.Chain[0]}) // it has been replaced already
+	foreign := selfSigned(t, newKey(t), "other.example")
+	issue(Request{ID: "6", Replaces: foreign}) // and this one is not Pebble's
+
+	if _, err := a.RenewalInfo(t.Context(), foreign); !errors.Is(err, ErrNoRenewalInfo) {
+		t.Errorf("renewal information for another authority's certificate: %v", err)
+	}
+	if err := a.Revoke(t.Context(), foreign, 0); err == nil {
+		t.Error("another authority's certificate was revoked")
+	}
+	if err := a.Revoke(t.Context(), old.Chain[0], 7); err == nil {
+		t.Error("reason 7 was taken")
+	}
+}
+
+func TestExternalAccountBinding(t *testing.T) {
+	z := newTestZone(t)
+	const hmac = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+	p := startPebble(t, z, pebbleOptions{strict: true, config: map[string]any{
+		"externalAccountBindingRequired": true,
+		"externalAccountMACKeys":         map[string]string{"kid-1": hmac},
+	}})
+	c := p.config(inStore{newKey(t)})
+	if _, err := Connect(t.Context(), c); !errors.Is(err, ErrRefused) {
+		t.Errorf("without a binding: %v", err)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(hmac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := c
+	wrong.EABKeyID, wrong.EABHMAC = "kid-1", bytes.Repeat([]byte{1}, 48)
+	if _, err := Connect(t.Context(), wrong); err == nil {
+		t.Error("a wrong binding was taken")
+	}
+	c.EABKeyID, c.EABHMAC = "kid-1", raw
+	first := connect(t, c)
+	c.EABKeyID, c.EABHMAC = "", nil // the account is there: the binding is not needed again
+	if second := connect(t, c); second.Account() != first.Account() {
+		t.Errorf("accounts %s and %s", first.Account(), second.Account())
+	}
+}
+
+// TestAuthorityRestarts stops Pebble, which keeps all it knows in memory, between
+// an order and its certificate.
+func TestAuthorityRestarts(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{})
+	a := connect(t, p.config(newKey(t)))
+	w := newTestWorld(z)
+	r := Request{ID: "c-1", Names: names("restart.example"), Signer: newKey(t)}
+	w.strike = func(what string) {
+		if what == "after Present" {
+			p.stop()
+		}
+	}
+	_, err := a.Issue(t.Context(), r, nil, w)
+	if err == nil || errors.Is(err, ErrRefused) || z.left() != 0 {
+		t.Fatalf("while the authority is down: %v, and %d records are left", err, z.left())
+	}
+	if _, err := Connect(t.Context(), a.config); err == nil {
+		t.Error("connected to an authority that is down")
+	}
+	w.strike = func(string) {}
+	p.start(t)
+	if _, err := a.Issue(t.Context(), r, w.prior(r.ID), w); err != nil {
+		t.Fatalf("after the restart: %v", err)
+	}
+	if p.certificates() != 1 || z.left() != 0 {
+		t.Errorf("%d certificates, %d records left", p.certificates(), z.left())
+	}
+}
+
+// TestNotProven has another value in DNS than the authority wants to see.
+func TestNotProven(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{})
+	a := connect(t, p.config(newKey(t)))
+	w := newTestWorld(z)
+	r := Request{ID: "c-1", Names: names("wrong.example", "right.example"), Signer: newKey(t)}
+	w.strike = func(what string) {
+		if what == "after Present" {
+			z.mu.Lock()
+			z.txt["_acme-challenge.wrong.example"] = []string{"another"}
+			z.mu.Unlock()
+		}
+	}
+	_, err := a.Issue(t.Context(), r, nil, w)
+	var problem *Problem
+	if !errors.As(err, &problem) || errors.Is(err, ErrRefused) || problem.Name != "wrong.example" {
+		t.Fatalf("not proven: %v", err)
+	}
+	t.Log(err)
+	w.strike = func(string) {}
+	z.txt = map[string][]string{}
+	failed := w.prior(r.ID)
+	if _, err := a.Issue(t.Context(), r, failed, w); err != nil {
+		t.Fatal(err)
+	}
+	if w.prior(r.ID).URL == failed.URL {
+		t.Error("an order that is invalid was used again")
+	}
 }

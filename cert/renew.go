@@ -48,7 +48,7 @@ func (a *Authority) RenewalInfo(ctx context.Context, leaf []byte) (Window, error
 	var info acme.RenewalInfo
 	got, err := a.get(ctx, strings.TrimSuffix(a.dir.RenewalInfo, "/")+"/"+id, &info)
 	var p *Problem
-	if errors.As(err, &p) && p.Status == http.StatusNotFound {
+	if errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Type == "malformed") {
 		return Window{}, fmt.Errorf("%w for certificate %s, which it does not know", ErrNoRenewalInfo, serial(c))
 	}
 	if err != nil {

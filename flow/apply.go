@@ -102,7 +102,7 @@ func (s *Service) applyZone(ctx context.Context, st lifecycle.State, z zone.Name
 	} else if home == committed.base {
 		named = home // the change takes the zone away
 	}
-	p, err := s.o.Provider(ctx, named, z)
+	p, err := s.provider(ctx, named, z)
 	if err != nil {
 		return err
 	}

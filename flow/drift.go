@@ -119,7 +119,7 @@ func (s *Service) driftOf(ctx context.Context, main *repo.Tree, z zone.Name) (*d
 		return nil, err
 	}
 	defer unlock()
-	p, err := s.o.Provider(ctx, main, z)
+	p, err := s.provider(ctx, main, z)
 	if err != nil {
 		return nil, err
 	}
@@ -338,7 +338,7 @@ func (s *Service) serveFirstZone(ctx context.Context, main *repo.Tree, z zone.Na
 	if last, err := s.lastApplied(ctx, z); err != nil || last.commit != "" {
 		return err
 	}
-	p, err := s.o.Provider(ctx, main, z)
+	p, err := s.provider(ctx, main, z)
 	if err != nil {
 		return err
 	}

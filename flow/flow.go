@@ -9,7 +9,8 @@
 // a lost engine is replaced by a new one that asks the log.
 //
 // Read flow.go, then workflow.go (what the engine runs), steps.go, merge.go and
-// apply.go (the steps), submit.go and decide.go (what people do), engine.go last.
+// apply.go (the steps), certify.go, challenge.go and renew.go (certificates), submit.go and
+// decide.go (what people do), engine.go last.
 package flow
 
 import (
@@ -28,6 +29,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"slipway/audit"
+	"slipway/cert"
 	"slipway/check"
 	"slipway/provider"
 	"slipway/repo"
@@ -45,6 +47,8 @@ type Options struct {
 	Signer      ssh.Signer
 	// Provider returns the provider of a zone as t's settings name it.
 	Provider func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error)
+	// Certificates is what certificates come from; nil: this server issues none.
+	Certificates *Certificates
 	// Verify resolves at the real servers, until all answers are as wanted or ctx ends.
 	Verify func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error
 	// MainMoved, if set, is called after each merge and before anything is applied, for whoever
@@ -89,9 +93,15 @@ type Service struct {
 	changes  locks      // by change ID: held while a step or a person reads the log, decides and appends
 	requests locks      // by request: held while one is submitted
 	zones    locks      // by zone: held from reading the live zone to the receipt's event
+	issuing  locks      // by certificate request: held while a certificate is got
 	prepared *proposals // computed changes
 	failures *failures
 	lastRun  *reports // of drift
+
+	certs   *cert.Registry // nil without Options.Certificates
+	waits   *waits         // what authorities ask for
+	pace    *pace          // of renewals
+	serving sync.Mutex     // held while the gateway is told what to serve
 }
 
 // Start starts the engine and goes on with every open change.
@@ -99,7 +109,12 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, prepared: newProposals(), failures: newFailures(), lastRun: newReports()}
+	s := &Service{o: o, prepared: newProposals(), failures: newFailures(), lastRun: newReports(), waits: newWaits(), pace: newPace()}
+	if o.Certificates != nil {
+		if err := s.loadCertificates(ctx); err != nil {
+			return nil, fmt.Errorf("certificates on record: %w", err)
+		}
+	}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	// What Git has merged and the log does not know yet is recorded before anybody can vote on it.
 	open, err := s.openChanges(ctx)

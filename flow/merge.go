@@ -198,12 +198,17 @@ func (s *Service) recordMerge(ctx context.Context, st lifecycle.State, commit st
 		return err
 	}
 	zones, count := zoneNames(p)
+	settings, err := p.merged.Settings(ctx)
+	if err != nil {
+		return err
+	}
 	_, err = s.record(ctx, st, audit.Event{
 		Action: audit.MergeChange, GitCommit: commit, Once: st.ID + "/merge",
 		ArtifactRefs: st.Artifacts, Resource: audit.Resource{Zone: only(zones)},
 	}, lifecycle.MergeDetails{
 		Base: st.Base, Head: st.Head, Zones: zones, ZoneCount: count,
 		ChangeDigest: st.Subject.ChangeDigest, PolicyDigest: st.Subject.PolicyDigest,
+		Certify: s.uncertified(p, settings.Certificates.KeyKind),
 	})
 	if err != nil || s.o.MainMoved == nil {
 		return err

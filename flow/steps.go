@@ -60,6 +60,7 @@ var stepWords = map[string]string{
 	"expire":  "let this change expire",
 	"merge":   "put this change on main",
 	"apply":   "bring this change to the name servers",
+	"certify": "get the certificate of this change",
 	"verify":  "see this change answered by the name servers",
 	"live":    "record that this change is live",
 }

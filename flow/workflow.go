@@ -25,9 +25,10 @@ import (
 const (
 	taskQueue = "slipway"
 
-	changeType = "change" // one for each open change, with the ID change/<id>
-	mergesType = "merges" // one for each repository: its merges, one at a time
-	driftType  = "drift"  // one for each repository: looks at the live zones from time to time
+	changeType = "change"       // one for each open change, with the ID change/<id>
+	mergesType = "merges"       // one for each repository: its merges, one at a time
+	driftType  = "drift"        // one for each repository: looks at the live zones from time to time
+	keepType   = "certificates" // one for each repository: renews certificates, and watches for strange ones
 
 	lookSignal  = "look"  // to a change: something happened, look at the log
 	mergeSignal = "merge" // to the merges: this change asks to be merged
@@ -139,6 +140,12 @@ func (a *acts) Apply(ctx context.Context, id, zoneName string) error {
 	return failed("apply", a.s.apply(ctx, id, zone.Name(zoneName)))
 }
 
+func (a *acts) Certify(ctx context.Context, id string) error {
+	ctx, done := a.with(ctx)
+	defer done()
+	return failed("certify", a.s.certify(ctx, id))
+}
+
 func (a *acts) Finish(ctx context.Context, id string) error {
 	ctx, done := a.with(ctx)
 	defer done()
@@ -167,6 +174,14 @@ func (a *acts) Drift(ctx context.Context) error {
 		_, err := a.s.Drift(ctx, nil)
 		return err
 	})
+}
+
+func (a *acts) KeepCertificates(ctx context.Context) error {
+	return a.chore(ctx, "not every certificate could be looked after", a.s.keepCertificates)
+}
+
+func (a *acts) WatchLogs(ctx context.Context) error {
+	return a.chore(ctx, "the certificate logs could not be looked at", a.s.watchLogs)
 }
 
 // chore is work that belongs to no one change; its failures are told in the server's log alone.
@@ -221,6 +236,8 @@ func changeWorkflow(ctx workflow.Context, id string) error {
 				err = askForMerge(ctx, looks, n.Merges, id)
 			case lifecycle.DoApply:
 				err = applyZones(ctx, id, n.Zones)
+			case lifecycle.DoCertify:
+				err = workflow.ExecuteActivity(remote(ctx), a.Certify, id).Get(ctx, nil)
 			case lifecycle.DoVerify:
 				err = workflow.ExecuteActivity(remote(ctx), a.Finish, id).Get(ctx, nil)
 			}
@@ -360,10 +377,27 @@ func driftWorkflow(ctx workflow.Context) error {
 	return workflow.NewContinueAsNewError(ctx, driftType)
 }
 
+// keepWorkflow looks after the certificates every minute, and into the logs of certificates every few.
+func keepWorkflow(ctx workflow.Context) error {
+	var a *acts
+	for pass := range maxPasses {
+		// What failed is told in the server's log and on record, and the next look tries again.
+		_ = workflow.ExecuteActivity(remote(ctx), a.KeepCertificates).Get(ctx, nil)
+		if pass%watchEvery == 0 {
+			_ = workflow.ExecuteActivity(remote(ctx), a.WatchLogs).Get(ctx, nil)
+		}
+		if err := workflow.Sleep(ctx, renewEvery); err != nil {
+			return err
+		}
+	}
+	return workflow.NewContinueAsNewError(ctx, keepType)
+}
+
 func registerWorkflows(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(changeWorkflow, workflow.RegisterOptions{Name: changeType})
 	r.RegisterWorkflowWithOptions(mergesWorkflow, workflow.RegisterOptions{Name: mergesType})
 	r.RegisterWorkflowWithOptions(driftWorkflow, workflow.RegisterOptions{Name: driftType})
+	r.RegisterWorkflowWithOptions(keepWorkflow, workflow.RegisterOptions{Name: keepType})
 }
 
 func (s *Service) newWorker() worker.Worker {
@@ -424,7 +458,11 @@ func (s *Service) wake(ctx context.Context, id string) {
 // people or time keeps the workflow it has, with its timers, and is only told to look, since what
 // happened just before the end may not have reached it; there may be many of these, so nobody waits for it.
 func (s *Service) resume(ctx context.Context, open []lifecycle.State) error {
-	for _, kind := range []string{mergesType, driftType} {
+	kinds := []string{mergesType, driftType}
+	if s.certs != nil {
+		kinds = append(kinds, keepType)
+	}
+	for _, kind := range kinds {
 		if err := s.start(ctx, kind, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING); err != nil {
 			return fmt.Errorf("workflow %s: %w", kind, err)
 		}

@@ -96,6 +96,7 @@ type MergeDetails struct {
 	PolicyDigest string   `json:"policy_digest"`
 	Zones        []string `json:"zones,omitempty"` // the first MaxListed
 	ZoneCount    int      `json:"zone_count"`
+	Certify      []string `json:"certify,omitempty"` // apps that need a certificate which they do not have
 }
 
 // RecordDetails goes with create-, update- and delete-dns-record.

@@ -73,6 +73,11 @@ func (f *folder) take(e audit.Event) error {
 		return f.merge(e)
 	case audit.ApplyZone:
 		return f.apply(e)
+	case audit.IssueCertificate:
+		if app := e.Resource.App; slices.Contains(f.Certify, app) {
+			f.Certify = slices.DeleteFunc(slices.Clone(f.Certify), func(a string) bool { return a == app })
+			f.failed, f.Problem = nil, ""
+		}
 	case audit.GoLive:
 		if f.Commit != "" {
 			f.Phase, f.failed, f.Problem = Live, nil, ""
@@ -207,7 +212,7 @@ func (f *folder) merge(e audit.Event) error {
 	}
 	if f.Commit == "" {
 		f.Commit, f.failed, f.Problem = e.GitCommit, nil, ""
-		f.Zones, f.ZoneCount = d.Zones, d.ZoneCount
+		f.Zones, f.ZoneCount, f.Certify = d.Zones, d.ZoneCount, d.Certify
 	}
 	return nil
 }

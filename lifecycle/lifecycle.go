@@ -21,7 +21,7 @@ const (
 	Scheduled Phase = "scheduled" // approved, waiting for its time
 	Approved  Phase = "approved"  // may merge
 	Merged    Phase = "merged"    // on main, being applied
-	Applied   Phase = "applied"   // at the provider, being verified
+	Applied   Phase = "applied"   // at the provider; getting its certificates, being verified
 	Live      Phase = "live"      // end
 	Rejected  Phase = "rejected"  // end
 	Cancelled Phase = "cancelled" // end
@@ -66,6 +66,7 @@ type State struct {
 	ThirdParty bool              `json:"third_party,omitempty"` // the requester counted as one when they asked
 	Artifacts  map[string]string `json:"artifacts,omitempty"`   // name -> document digest: the request, the verdict, SBOMs, …
 	ZoneCount  int               `json:"zone_count"`            // zones that the merge changed
+	Certify    []string          `json:"certify,omitempty"`     // apps that still wait for their certificate
 	Step       string            `json:"step,omitempty"`        // the step that failed, while failed
 	Resume     Phase             `json:"resume,omitempty"`      // where a failed change goes on
 }

@@ -19,6 +19,7 @@ const (
 	DoWait    Do = "wait" // for a person, or until Step.Until
 	DoMerge   Do = "merge"
 	DoApply   Do = "apply"
+	DoCertify Do = "certify"
 	DoVerify  Do = "verify" // and go live
 	DoNothing Do = "nothing"
 )
@@ -62,6 +63,9 @@ func (s State) Next(now time.Time) Step {
 	case Merged:
 		return Step{Do: DoApply}
 	case Applied:
+		if len(s.Certify) > 0 {
+			return Step{Do: DoCertify}
+		}
 		return Step{Do: DoVerify}
 	}
 	return Step{Do: DoNothing}

@@ -18,8 +18,12 @@ import (
 	"slipway/zone"
 )
 
-// Format names the form of the file. A file of another is refused.
-const Format = "slipway-observations/1"
+// Formats of the file. One without pages is written as it was before there were pages, so that its digest, which
+// verdicts name, stays what it is. A file of another format is refused.
+const (
+	Format      = "slipway-observations/1"
+	FormatPages = "slipway-observations/2"
+)
 
 // Set is what was seen, and when and through whom. Its fields stand in the order of the
 // canonical form.
@@ -27,7 +31,8 @@ type Set struct {
 	Answers  []Answer  `json:"answers"` // by name and type
 	At       time.Time `json:"at"`      // whole seconds, UTC
 	Format   string    `json:"format"`
-	Resolver string    `json:"resolver"` // whom was asked, address:port
+	Pages    []Page    `json:"pages,omitempty"` // by URL
+	Resolver string    `json:"resolver"`        // whom was asked, address:port
 }
 
 // Bytes is the set's canonical form (RFC 8785): the same bytes for the same
@@ -36,6 +41,9 @@ type Set struct {
 func (s *Set) Bytes() []byte {
 	c := *s
 	c.Format = Format
+	if len(c.Pages) > 0 {
+		c.Format = FormatPages
+	}
 	if c.Answers == nil {
 		c.Answers = []Answer{}
 	}
@@ -63,6 +71,15 @@ func (s *Set) Ask(_ context.Context, q Question) (Answer, error) {
 	return s.Answers[i], nil
 }
 
+// Get answers from the set; it is a Source.
+func (s *Set) Get(_ context.Context, url string) (Page, error) {
+	i, found := slices.BinarySearchFunc(s.Pages, url, func(p Page, url string) int { return strings.Compare(p.URL, url) })
+	if !found {
+		return Page{}, fmt.Errorf("%s: %w", url, ErrMissing)
+	}
+	return s.Pages[i], nil
+}
+
 // Read reads a file of observations. A fault is a *zone.Error with the file's name.
 func Read(path string, src io.Reader) (*Set, error) {
 	raw, err := io.ReadAll(io.LimitReader(src, MaxFile+1))
@@ -85,8 +102,14 @@ func Read(path string, src io.Reader) (*Set, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, fault("something follows the observations")
 	}
-	if s.Format != Format {
-		return nil, fault("the format is %q; this version reads %q", s.Format, Format)
+	if s.Format != Format && s.Format != FormatPages {
+		return nil, fault("the format is %q; this version reads %q and %q", s.Format, Format, FormatPages)
+	}
+	if s.Format == Format && len(s.Pages) > 0 {
+		return nil, fault("the format %q has no pages", Format)
+	}
+	if len(s.Pages) > MaxPages {
+		return nil, fault("there are %d pages; at most %d are read", len(s.Pages), MaxPages)
 	}
 	if len(s.Answers) > MaxAnswers {
 		return nil, fault("there are %d observations; at most %d are read", len(s.Answers), MaxAnswers)
@@ -104,6 +127,17 @@ func Read(path string, src io.Reader) (*Set, error) {
 	for i := 1; i < len(s.Answers); i++ {
 		if q := s.Answers[i].Question(); q == s.Answers[i-1].Question() {
 			return nil, fault("%s is answered twice", q)
+		}
+	}
+	for i := range s.Pages {
+		if err := s.Pages[i].normalise(); err != nil {
+			return nil, fault("page %d: %v", i+1, err)
+		}
+	}
+	slices.SortFunc(s.Pages, func(a, b Page) int { return strings.Compare(a.URL, b.URL) })
+	for i := 1; i < len(s.Pages); i++ {
+		if s.Pages[i].URL == s.Pages[i-1].URL {
+			return nil, fault("%s is fetched twice", s.Pages[i].URL)
 		}
 	}
 	return s, nil

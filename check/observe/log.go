@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,19 +13,30 @@ import (
 type Log struct {
 	source Source
 
-	mu  sync.Mutex // held while a question is asked, so that none is asked twice
-	set Set
-	by  map[Question]Answer
+	mu    sync.Mutex // held while a question is asked, so that none is asked twice
+	set   Set
+	by    map[Question]Answer
+	pages map[string]Page // by URL
 }
 
 // Online is a log of answers that live servers give now.
-func Online(r *Resolver, at time.Time) *Log {
-	return &Log{source: r, set: Set{At: stamp(at), Resolver: r.address}, by: map[Question]Answer{}}
+func Online(r *Resolver, f *Fetcher, at time.Time) *Log {
+	return newLog(live{r, f}, Set{At: stamp(at), Resolver: r.address})
+}
+
+// live is real servers.
+type live struct {
+	*Resolver
+	*Fetcher
 }
 
 // Replay is a log of those answers of a recorded set that are asked for again.
 func Replay(s *Set) *Log {
-	return &Log{source: s, set: Set{At: s.At, Resolver: s.Resolver}, by: map[Question]Answer{}}
+	return newLog(s, Set{At: s.At, Resolver: s.Resolver})
+}
+
+func newLog(source Source, set Set) *Log {
+	return &Log{source: source, set: set, by: map[Question]Answer{}, pages: map[string]Page{}}
 }
 
 // Ask answers q, from what is known or from the source.
@@ -44,6 +56,23 @@ func (l *Log) Ask(ctx context.Context, q Question) (Answer, error) {
 	return a, err
 }
 
+// Get fetches a page, from what is known or from the source.
+func (l *Log) Get(ctx context.Context, url string) (Page, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p, known := l.pages[url]; known {
+		return p, nil
+	}
+	if len(l.pages) >= MaxPages {
+		return Page{}, fmt.Errorf("fetch %s: more than %d pages for one change", url, MaxPages)
+	}
+	p, err := l.source.Get(ctx, url)
+	if err == nil {
+		l.pages[url] = p
+	}
+	return p, err
+}
+
 // Set returns what has been seen so far, in order.
 func (l *Log) Set() *Set {
 	l.mu.Lock()
@@ -54,6 +83,9 @@ func (l *Log) Set() *Set {
 		s.Answers = append(s.Answers, a)
 	}
 	slices.SortFunc(s.Answers, func(a, b Answer) int { return a.Question().compare(b.Question()) })
+	for _, url := range slices.Sorted(maps.Keys(l.pages)) {
+		s.Pages = append(s.Pages, l.pages[url])
+	}
 	return &s
 }
 

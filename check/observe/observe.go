@@ -1,9 +1,10 @@
 // Package observe owns what was seen of the world outside the repository: answers
-// of the DNS, asked once, kept in order, written to a file and read back. Rules that
+// of the DNS and pages of web servers, asked once, kept in order, written to a file and read back. Rules that
 // look outside ask through it, so that a verdict reached with live answers comes out
 // the same from the file years later. It judges nothing and guesses nothing: a
 // question that the file does not answer is ErrMissing. Read this file first, then
-// log.go (one run's questions), file.go (the file's form) and live.go (real servers).
+// page.go (what HTTPS says), log.go (one run's questions), file.go (the file's form), live.go and
+// fetch.go (real servers).
 package observe
 
 import (
@@ -91,15 +92,17 @@ func (a Answer) Set() (set zone.RRSet, ok bool) {
 }
 
 // Source answers questions: real servers, or a file of recorded answers. A failure to get an
-// answer is an Answer too (Unreachable); errors are ErrMissing, a context that ends, and a
+// answer is an Answer or a Page too (Unreachable); errors are ErrMissing, a context that ends, and a
 // resolver that cannot be used at all.
 type Source interface {
 	Ask(ctx context.Context, q Question) (Answer, error)
+	Get(ctx context.Context, url string) (Page, error)
 }
 
 // Bounds of what is kept. An SPF record asks a dozen questions, a zone's DNSSEC four.
 const (
 	MaxAnswers = 20000
+	MaxPages   = 200
 	MaxRecords = 500 // of one answer
 	MaxFile    = 32 << 20
 )

@@ -84,7 +84,7 @@ odd.test. 300 IN TXT "caf\233 <&> \"quoted\""
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := Online(r, when)
+	log := Online(r, NewFetcher(r, nil), when)
 	ask := func(l *Log, name, typ string) Answer {
 		t.Helper()
 		a, err := l.Ask(t.Context(), Question{Name: zone.Name(name), Type: typ})
@@ -139,7 +139,7 @@ func TestAskServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, r.port, _ = net.SplitHostPort(r.address) // the same one plays both parts
-	log := Online(r, when)
+	log := Online(r, NewFetcher(r, nil), when)
 	for _, c := range []struct{ name, server, status string }{
 		{"lab.test", "ns1.test", NoError}, {"lab.refused", "ns1.test", "REFUSED"}, {"lab.test", "ns2.test", Unreachable},
 	} {
@@ -192,8 +192,14 @@ func TestReadFaults(t *testing.T) {
 	for in, want := range map[string]string{
 		``:                                      "not a file",
 		`{}`:                                    "format",
-		`{"format":"slipway-observations/2"}`:   "format",
+		`{"format":"slipway-observations/9"}`:   "format",
 		`{"format":"slipway-observations/1"} x`: "follows",
+		`{"format":"slipway-observations/1","pages":[{"url":"https://a.b/","status":"200"}]}`:                                                       "has no pages",
+		`{"format":"slipway-observations/2","pages":[{"url":"http://a.b/","status":"200"}]}`:                                                        "https://name/path",
+		`{"format":"slipway-observations/2","pages":[{"url":"https://a.b:444/","status":"200"}]}`:                                                   "https://name/path",
+		`{"format":"slipway-observations/2","pages":[{"url":"https://a.b/","status":"99"}]}`:                                                        "no status",
+		`{"format":"slipway-observations/2","pages":[{"url":"https://a.b/","status":"200","type":"a\u0001"}]}`:                                      "type",
+		`{"format":"slipway-observations/2","pages":[{"url":"https://a.b/","status":"200"},{"url":"https://a.b/","status":"404"}]}`:                 "twice",
 		`{"format":"slipway-observations/1","more":1}`:                                                                                              "unknown field",
 		`{"format":"slipway-observations/1","answers":[{"name":"a..b","type":"A","status":"NOERROR"}]}`:                                             "observation 1",
 		`{"format":"slipway-observations/1","answers":[{"name":"a.b","type":"?","status":"NOERROR"}]}`:                                              "record type",
@@ -215,6 +221,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"answers":[{"name":"é.test","records":["b. CNAME c.","b. 5 A 192.0.2.1"],"status":"UNREACHABLE","type":"TYPE65280"}],"format":"slipway-observations/1"}`))
 	f.Add([]byte(`{"answers":[{"name":".","records":["$INCLUDE x","$GENERATE 1-2 a A 1.2.3.4"],"status":"SERVFAIL","type":"DNSKEY"}],"format":"slipway-observations/1"}`))
 	f.Add([]byte(`{"answers":[{"name":"a.test","server":"NS1.test","status":"REFUSED","type":"SOA"}],"format":"slipway-observations/1"}`))
+	f.Add([]byte(`{"format":"slipway-observations/2","pages":[{"body":"dmVyc2lvbjogU1RTdjEK","status":"200","type":"text/plain","url":"https://mta-sts.a.test/.well-known/mta-sts.txt"},{"status":"BAD-CERTIFICATE","url":"https://a.test/"}]}`))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		s, err := Read("seen.json", bytes.NewReader(src))
 		if err != nil {

@@ -23,7 +23,7 @@ type outside struct {
 
 func (s *outside) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.BoolVar(&s.online, "online", false, "also ask the DNS about what lies outside the repository")
+	f.BoolVar(&s.online, "online", false, "also ask the DNS, and web servers for mail policies, about what lies outside the repository")
 	f.StringVar(&s.resolver, "resolver", "", "with --online: the resolver to ask, address or address:port (default: the first of "+resolvConf+")")
 	f.StringVar(&s.record, "record", "", "with --online: write the answers to this file")
 	f.StringVar(&s.replay, "replay", "", "judge by the answers in this file instead of asking")
@@ -69,7 +69,7 @@ func (s *outside) open(t *tool, o *comparison, when time.Time) (time.Time, error
 	if err != nil {
 		return when, &usage{what: err.Error(), help: "Name one with --resolver, for example --resolver 192.0.2.53."}
 	}
-	o.seen = observe.Online(r, when)
+	o.seen = observe.Online(r, observe.NewFetcher(r, nil), when)
 	return when, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,8 +25,26 @@ type Backend func(t *testing.T) (open func() provider.Provider)
 
 const z = zone.Name("apps.finmicro.example")
 
+// Suite is the suite for providers that need something set up, or cannot do something
+// that DNS can. The zero of everything but Backend is a provider that makes its own zones
+// and holds every type.
+type Suite struct {
+	Backend Backend
+
+	// Prepare makes an empty zone where the zones lie, in place of the one that is there.
+	// It is for providers that cannot make a zone. False: no zone can be called that
+	// there.
+	Prepare func(t *testing.T, z zone.Name) bool
+
+	Lacks []string               // record types that the server does not know
+	Holds func(z zone.Name) bool // whether the server takes a name; nil: every one
+}
+
+// Run runs the whole suite for a provider that needs nothing.
+func Run(t *testing.T, backend Backend) { Suite{Backend: backend}.Run(t) }
+
 // Run runs the whole suite.
-func Run(t *testing.T, backend Backend) {
+func (suite Suite) Run(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *subject){
 		"AbsentZone":      absentZone,
 		"CreateToDelete":  createToDelete,
@@ -35,18 +54,24 @@ func Run(t *testing.T, backend Backend) {
 		"ExpectAnything":  expectAnything,
 		"DefaultTTL":      defaultTTL,
 		"EveryType":       everyType,
+		"Text":            text,
 		"Names":           names,
 		"ZoneNames":       zoneNames,
 		"Refused":         refused,
 		"Cancelled":       cancelled,
+		"Interrupted":     interrupted,
 		"DifferentZones":  differentZones,
 		"OneZoneAtATime":  oneZoneAtATime,
 		"ManyRecordSets":  manyRecordSets,
 		"ApexNameServers": apexNameServers,
 	} {
 		t.Run(name, func(t *testing.T) {
-			open := backend(t)
-			test(t, &subject{T: t, p: open(), open: open})
+			open := suite.Backend(t)
+			s := &subject{T: t, p: open(), open: open, suite: suite}
+			if name != "AbsentZone" {
+				s.prepare(z)
+			}
+			test(t, s)
 		})
 	}
 }
@@ -54,9 +79,19 @@ func Run(t *testing.T, backend Backend) {
 // subject is a provider under test with the steps that the tests share.
 type subject struct {
 	*testing.T
-	p    provider.Provider
-	open func() provider.Provider
+	p     provider.Provider
+	open  func() provider.Provider
+	suite Suite
 }
+
+// prepare makes an empty zone where the provider cannot, and says whether there can be
+// one.
+func (s *subject) prepare(z zone.Name) bool {
+	s.Helper()
+	return s.suite.Prepare == nil || s.suite.Prepare(s.T, z)
+}
+
+func (s *subject) holds(n zone.Name) bool { return s.suite.Holds == nil || s.suite.Holds(n) }
 
 func (s *subject) read(z zone.Name) *provider.Live {
 	s.Helper()
@@ -96,10 +131,11 @@ func (s *subject) apply(p provider.Plan) *provider.Receipt {
 	if r.Zone != p.Zone || r.Provider == "" || r.ProviderChange == "" || r.At.IsZero() {
 		s.Errorf("receipt of %s lacks something: %+v", p.ChangeID, r)
 	}
-	if want := provider.Digest(p.Desired); r.After != want {
+	live := s.read(p.Zone)
+	if want := provider.Digest(live.WithTTLs(p.Desired)); r.After != want {
 		s.Errorf("receipt of %s: after %s, want %s", p.ChangeID, r.After, want)
 	}
-	if live := s.read(p.Zone); live.Digest != r.After || live.Serial != r.Serial || !live.Exists {
+	if live.Digest != r.After || live.Serial != r.Serial || !live.Exists {
 		s.Errorf("after %s: live %s serial %d, receipt says %s serial %d", p.ChangeID, live.Digest, live.Serial, r.After, r.Serial)
 		for _, e := range zone.Diff(p.Zone, p.Desired, live.Sets) {
 			s.Errorf("  %s %s %s: %+v -> %+v", e.Op, e.Name, e.Type, e.Before, e.After)
@@ -124,9 +160,9 @@ func (s *subject) a(host string, values ...string) zone.RRSet {
 }
 
 func absentZone(t *testing.T, s *subject) {
-	live := s.read(z)
+	live := s.read("absent.example") // one that no other test makes
 	if live.Exists || len(live.Sets) != 0 || live.Digest != provider.Digest(nil) {
-		t.Errorf("a zone that is not there: %+v", live)
+		t.Errorf("a zone that is not there exists (%v) with %d sets and digest %s", live.Exists, len(live.Sets), live.Digest)
 	}
 }
 
@@ -250,11 +286,37 @@ func everyType(t *testing.T, s *subject) {
 	}
 	var desired []zone.RRSet
 	for typ, v := range values {
+		if slices.Contains(s.suite.Lacks, typ) {
+			continue
+		}
 		desired = append(desired, s.set(zone.Name(strings.ToLower(typ))+"."+z, typ, 300, v...))
 	}
+	// A server may leave a DS set out where no zone is delegated.
+	desired = append(desired, s.set("ds."+z, "NS", 300, "ns1.example.net."))
 	s.apply(s.plan(z, "all", desired...))
 	if p := s.plan(z, "all", desired...); len(p.Edits) != 0 {
 		t.Errorf("%d record sets do not come back as they were: %+v", len(p.Edits), p.Edits)
+	}
+}
+
+// text has every octet that a TXT record can hold, and more than one string of them.
+func text(t *testing.T, s *subject) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	var desired []zone.RRSet
+	for i, octets := range []string{
+		"", " ", "  two  spaces  ", `"quoted"`, `back\slash \"`, ";", "a;b", "(paren)", "@", "$TTL 3600", "*", "v=spf1 include:_spf.example.net ~all",
+		"gr\u00fc\u00dfe \u4f60\u597d \U0001f6a2", "\xff\xfe not UTF-8", "tab\tnew\nline\rend", string(every),
+		strings.Repeat("a", 255), strings.Repeat("a", 256), strings.Repeat("ab", 255), strings.Repeat("long ", 800),
+	} {
+		desired = append(desired, s.set(zone.Name(fmt.Sprintf("t%02d.", i))+z, "TXT", 300, zone.QuoteText(octets)))
+	}
+	desired = append(desired, s.set("many."+z, "TXT", 300, "one", "two", "three", strings.Repeat("four", 100)))
+	s.apply(s.plan(z, "text", desired...))
+	if p := s.plan(z, "text", desired...); len(p.Edits) != 0 {
+		t.Errorf("%d texts do not come back as they were: %+v", len(p.Edits), p.Edits)
 	}
 }
 
@@ -267,6 +329,9 @@ func names(t *testing.T, s *subject) {
 		name, err := zone.ParseName(host + "." + string(z))
 		if err != nil {
 			t.Fatalf("%s: %v", host, err)
+		}
+		if !s.holds(name) {
+			continue
 		}
 		desired = append(desired, s.set(name, "A", 300, "192.0.2.1"), s.set(name, "TXT", 300, host))
 	}
@@ -283,6 +348,9 @@ func zoneNames(t *testing.T, s *subject) {
 		z, err := zone.ParseName(string(z))
 		if err != nil {
 			continue // not a name: nothing a zone can be called
+		}
+		if !s.holds(z) || !s.prepare(z) {
+			continue
 		}
 		host := "www." + z
 		r := s.apply(s.plan(z, "create", s.set(host, "TXT", 300, string(z))))
@@ -354,11 +422,42 @@ func cancelled(t *testing.T, s *subject) {
 	s.apply(p) // and left nothing behind that hinders the next
 }
 
+// interrupted ends the context of an apply at one moment after the other, and runs it
+// again: it ends where it should, and is applied once.
+func interrupted(t *testing.T, s *subject) {
+	s.apply(s.plan(z, "first", s.a("menu", "192.0.2.20")))
+	before := s.read(z)
+	for i := range 12 {
+		p := s.plan(z, fmt.Sprintf("change-%d", i), s.a("expenses", fmt.Sprintf("192.0.2.%d", i)), s.a("menu", "192.0.2.20"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*i)*100*time.Microsecond)
+		first, err := s.p.Apply(ctx, p)
+		cancel()
+		// Once, not by s.read: what was sent may still be on its way.
+		live, readErr := s.p.Read(t.Context(), z)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if live.Digest != before.Digest && live.Digest != provider.Digest(live.WithTTLs(p.Desired)) {
+			t.Fatalf("run %d left the zone half-way: %+v", i, live)
+		}
+		s.p = s.open()
+		r := s.apply(p)
+		if !r.Applied || r.Before != before.Digest || int32(r.Serial-before.Serial) <= 0 && r.Serial != 0 {
+			t.Errorf("run %d, interrupted with %v and run again: %+v after %+v", i, err, r, before)
+		}
+		if err == nil && (first.Serial != r.Serial || first.ProviderChange != r.ProviderChange) {
+			t.Errorf("run %d was applied twice: %+v, then %+v", i, first, r)
+		}
+		before = s.read(z)
+	}
+}
+
 func differentZones(t *testing.T, s *subject) {
 	const zones, steps = 8, 5
 	var wg sync.WaitGroup
 	for i := range zones {
 		z := zone.Name(fmt.Sprintf("zone%d.example", i))
+		s.prepare(z)
 		wg.Go(func() {
 			for j := range steps {
 				live, err := s.p.Read(t.Context(), z)
@@ -400,7 +499,7 @@ func oneZoneAtATime(t *testing.T, s *subject) {
 	for i, w := range won {
 		if w {
 			winners++
-			if got := s.read(z).Digest; got != provider.Digest(plans[i].Desired) {
+			if live := s.read(z); live.Digest != provider.Digest(live.WithTTLs(plans[i].Desired)) {
 				t.Errorf("rival %d was told that it won, and another's zone is live", i)
 			}
 		}

@@ -84,8 +84,8 @@ func (r *Registry) Due(now time.Time, limit int) []Certificate {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var found []*entry
-	for _, n := range r.certs {
-		if n.known && n.replaced == "" && n.revoked.IsZero() && n.NotAfter.Add(graceful).After(now) && !n.renewAt().After(now) {
+	for _, n := range r.live {
+		if !n.due.After(now) && n.NotAfter.Add(graceful).After(now) {
 			found = append(found, n)
 		}
 	}

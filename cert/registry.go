@@ -18,6 +18,7 @@ import (
 type Registry struct {
 	mu         sync.RWMutex // held for one event, or for one question
 	certs      map[string]*entry
+	live       map[string]*entry // known, neither replaced nor revoked: what may have to be renewed
 	bySerial   map[string][]*entry
 	byApp      map[string][]*entry
 	requests   map[string]*request
@@ -34,6 +35,7 @@ type entry struct {
 	next     time.Time
 	problem  string
 	window   *Window
+	due      time.Time // when a renewal is to be tried, while it is live
 	revoked  time.Time
 	reason   string
 	replaced string
@@ -61,6 +63,7 @@ const (
 func NewRegistry() *Registry {
 	return &Registry{
 		certs:      map[string]*entry{},
+		live:       map[string]*entry{},
 		bySerial:   map[string][]*entry{},
 		byApp:      map[string][]*entry{},
 		requests:   map[string]*request{},
@@ -149,8 +152,11 @@ func (r *Registry) takeIssue(e audit.Receipt) error {
 		if err := checkID(c.Replaces); err != nil {
 			return fmt.Errorf("replaces: %w", err)
 		}
-		r.entry(c.Replaces).replaced = c.ID
+		old := r.entry(c.Replaces)
+		old.replaced = c.ID
+		r.settle(old)
 	}
+	r.settle(n)
 	return nil
 }
 
@@ -168,6 +174,7 @@ func (r *Registry) takeRevoke(e audit.Receipt) error {
 	n := r.entry(d.ID)
 	if n.revoked.IsZero() || e.Event.Timestamp.Before(n.revoked) {
 		n.revoked, n.reason = e.Event.Timestamp, d.Reason
+		r.settle(n)
 	}
 	return nil
 }
@@ -182,6 +189,7 @@ func (r *Registry) takeFail(e audit.Receipt) error {
 	}
 	if n := r.entry(d.ID); e.Index >= n.failed {
 		n.failed, n.problem, n.next = e.Index+1, plainText(d.Problem), d.Next
+		r.settle(n)
 	}
 	return nil
 }
@@ -216,11 +224,13 @@ func (r *Registry) takeChallenge(e audit.Receipt) error {
 		return nil
 	}
 	r.removed = append(r.removed, d.Challenge)
-	if len(r.removed) > maxRemoved {
-		if !r.challenges[r.removed[0]].written {
-			delete(r.challenges, r.removed[0])
+	if len(r.removed) > 2*maxRemoved {
+		for _, c := range r.removed[:maxRemoved] {
+			if !r.challenges[c].written {
+				delete(r.challenges, c)
+			}
 		}
-		r.removed = slices.Delete(r.removed, 0, 1)
+		r.removed = append(r.removed[:0], r.removed[maxRemoved:]...)
 	}
 	return nil
 }
@@ -232,10 +242,24 @@ func (r *Registry) Suggest(id string, w Window) {
 	defer r.mu.Unlock()
 	if n := r.certs[id]; n != nil && n.known {
 		n.window = &w
+		r.settle(n)
 	}
 }
 
-// entry and request are called with the lock held.
+// settle brings up to date what follows from the facts of an entry.
+func (r *Registry) settle(n *entry) {
+	if !n.known || n.replaced != "" || !n.revoked.IsZero() {
+		delete(r.live, n.ID)
+		return
+	}
+	r.live[n.ID] = n
+	n.due = RenewAt(n.Certificate, n.window)
+	if n.next.After(n.due) {
+		n.due = n.next
+	}
+}
+
+// settle, entry and request are called with the lock held.
 func (r *Registry) entry(id string) *entry {
 	n := r.certs[id]
 	if n == nil {
@@ -261,18 +285,9 @@ func (n *entry) view() Certificate {
 	c.ReplacedBy, c.Revoked, c.Reason, c.KeyDestroyed = n.replaced, n.revoked, n.reason, n.keyless
 	if n.replaced == "" && n.revoked.IsZero() {
 		c.Problem = n.problem
-		c.RenewAt = n.renewAt()
+		c.RenewAt = n.due
 	}
 	return c
-}
-
-// renewAt is when a renewal is to be tried, the next time.
-func (n *entry) renewAt() time.Time {
-	at := RenewAt(n.Certificate, n.window)
-	if n.next.After(at) {
-		return n.next
-	}
-	return at
 }
 
 func checkID(id string) error {

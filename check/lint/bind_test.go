@@ -181,7 +181,7 @@ func TestDNSSECOfBIND(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			live := observe.Online(r, observe.NewFetcher(r, nil), now)
+			live := observe.Online(r, observe.NewFetcher(nil, r.DialPublic), now)
 			if got := judged(live); !slices.Equal(got, c.want) {
 				t.Errorf("live: got %q, want %q", got, c.want)
 			}

@@ -87,7 +87,8 @@ func split(t *testing.T, archive string) (change, before string, seen *observe.S
 }
 
 // readObserved reads the observations of an example: a line "name type status", with a server if it was asked itself, begins an answer, and a
-// line that begins with a name with its final dot is one of its records.
+// line that begins with a name with its final dot is one of its records. A line "URL GET status type" begins a page,
+// and lines that begin with a bar are its text.
 func readObserved(t *testing.T, src string) *observe.Set {
 	t.Helper()
 	set := observe.Set{At: scenario.Now, Resolver: "192.0.2.53:53"}
@@ -96,6 +97,11 @@ func readObserved(t *testing.T, src string) *observe.Set {
 		words := strings.Fields(line)
 		switch n := len(set.Answers); {
 		case line == "":
+		case strings.HasPrefix(line, "https://"):
+			set.Pages = append(set.Pages, observe.Page{URL: words[0], Status: words[2], Type: strings.Join(words[3:], " ")})
+		case words[0] == "|":
+			page := &set.Pages[len(set.Pages)-1]
+			page.Body = append(page.Body, strings.TrimPrefix(strings.TrimPrefix(line, "|"), " ")+"\n"...)
 		case !strings.HasSuffix(words[0], "."):
 			a := observe.Answer{Name: zone.Name(words[0]), Type: words[1], Status: words[2]}
 			if len(words) == 4 {

@@ -14,7 +14,7 @@ func (r Rule) Page() string {
 	fmt.Fprintf(&out, "**Why it matters.** %s\n\n**What to do.** %s\n\n", markdown(r.Why), markdown(r.Help))
 	fmt.Fprintf(&out, "## Found\n\n```\n%s\n```\n\n## Not found\n\n```\n%s\n```\n\n", strings.TrimSpace(r.Bad), strings.TrimSpace(r.Good))
 	if strings.Contains(r.Bad+r.Good, "-- "+observations+" --") {
-		out.WriteString("`observations` stands for what the DNS says outside the repository: this rule speaks only with\n`slipway check --online` or `--replay`.\n\n")
+		out.WriteString("`observations` stands for what the DNS and web servers say outside the repository: this rule speaks only with\n`slipway check --online` or `--replay`.\n\n")
 	}
 	if strings.Contains(r.Bad+r.Good, "-- in-force/") {
 		out.WriteString("Files under `in-force/` are as they were before the change.\n\n")

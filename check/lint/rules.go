@@ -59,5 +59,5 @@ const (
 // Rules lists every rule, sorted by ID within its family: names and data,
 // targets, mail, exposure, the outside, DNSSEC, apps, the gate itself.
 func Rules() []Rule {
-	return slices.Concat(dataRules(), targetRules(), mailRules(), spfWalkRules(), senderRules(), mailPolicyRules(), exposureRules(), proofRules(), outsideRules(), dnssecRules(), appRules(), gateRules())
+	return slices.Concat(dataRules(), targetRules(), mailRules(), spfWalkRules(), senderRules(), mailPolicyRules(), stsRules(), exposureRules(), proofRules(), outsideRules(), dnssecRules(), appRules(), gateRules())
 }

@@ -25,25 +25,11 @@ type Fetcher struct {
 	client *http.Client
 }
 
-// NewFetcher finds hosts through the resolver that is asked for everything else, and trusts the roots, nil
-// for those of the system. It connects to public addresses alone: what names of a repository lead to must
-// not be a way into the network that checks run in.
-func NewFetcher(r *Resolver, roots *x509.CertPool) *Fetcher {
-	return newFetcher(roots, func(ctx context.Context, network, address string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		a, err := r.public(ctx, host)
-		if err != nil {
-			return nil, err
-		}
-		var d net.Dialer
-		return d.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
-	})
-}
+// Dial connects to a host and port, as http.Transport.DialContext does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-func newFetcher(roots *x509.CertPool, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Fetcher {
+// NewFetcher trusts the roots, nil for those of the system, and connects by dial, such as Resolver.DialPublic.
+func NewFetcher(roots *x509.CertPool, dial Dial) *Fetcher {
 	return &Fetcher{client: &http.Client{
 		Timeout: patience,
 		// RFC 8461 section 3.3: redirects must not be followed.
@@ -59,6 +45,21 @@ func newFetcher(roots *x509.CertPool, dial func(ctx context.Context, network, ad
 	}}
 }
 
+// DialPublic finds hosts through the resolver that is asked for everything else. It connects to public
+// addresses alone: what names of a repository lead to must not be a way into the network that checks run in.
+func (r *Resolver) DialPublic(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	a, err := r.public(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+}
+
 // public is the first public address of a host.
 func (r *Resolver) public(ctx context.Context, host string) (netip.Addr, error) {
 	name, err := zone.ParseName(host)
@@ -68,7 +69,7 @@ func (r *Resolver) public(ctx context.Context, host string) (netip.Addr, error) 
 	for _, typ := range []string{"A", "AAAA"} {
 		answer, err := r.Ask(ctx, Question{Name: name, Type: typ})
 		if err != nil {
-			return netip.Addr{}, err
+			return netip.Addr{}, &unusable{err}
 		}
 		set, _ := answer.Set()
 		for _, v := range set.Values {
@@ -80,6 +81,12 @@ func (r *Resolver) public(ctx context.Context, host string) (netip.Addr, error) 
 	return netip.Addr{}, fmt.Errorf("%s has no public address", host)
 }
 
+// unusable says that the resolver cannot be asked at all: no fault of the page.
+type unusable struct{ err error }
+
+func (u *unusable) Error() string { return u.err.Error() }
+func (u *unusable) Unwrap() error { return u.err }
+
 // shared is between a provider and its customers (RFC 6598), private for all that one can tell from here.
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
@@ -87,8 +94,8 @@ func isPublic(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
 }
 
-// Get fetches a page. That it cannot be had is a Page too; errors are a URL that is not asked for
-// and a context that ends.
+// Get fetches a page. That it cannot be had is a Page too; errors are a URL that is not asked for,
+// a resolver that cannot be used, and a context that ends.
 func (f *Fetcher) Get(ctx context.Context, url string) (Page, error) {
 	p := Page{Body: []byte{}, URL: url}
 	if err := checkURL(url); err != nil {
@@ -102,6 +109,10 @@ func (f *Fetcher) Get(ctx context.Context, url string) (Page, error) {
 	if err != nil {
 		if ctx.Err() != nil {
 			return p, ctx.Err()
+		}
+		var resolver *unusable
+		if errors.As(err, &resolver) {
+			return p, resolver.err
 		}
 		p.Status = Unreachable
 		if errors.As(err, new(*tls.CertificateVerificationError)) {

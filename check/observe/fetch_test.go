@@ -36,7 +36,7 @@ func policyServer(t *testing.T) (*Fetcher, *httptest.Server) {
 	t.Cleanup(s.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	return newFetcher(roots, func(ctx context.Context, network, _ string) (net.Conn, error) {
+	return NewFetcher(roots, func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, s.Listener.Addr().String())
 	}), s
@@ -117,7 +117,7 @@ func TestPublicAddressesAlone(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	if p, err := NewFetcher(r, roots).Get(t.Context(), "https://local.test/policy"); err != nil || p.Status != Unreachable {
+	if p, err := NewFetcher(roots, r.DialPublic).Get(t.Context(), "https://local.test/policy"); err != nil || p.Status != Unreachable {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

@@ -84,7 +84,7 @@ odd.test. 300 IN TXT "caf\233 <&> \"quoted\""
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := Online(r, NewFetcher(r, nil), when)
+	log := Online(r, NewFetcher(nil, r.DialPublic), when)
 	ask := func(l *Log, name, typ string) Answer {
 		t.Helper()
 		a, err := l.Ask(t.Context(), Question{Name: zone.Name(name), Type: typ})
@@ -139,7 +139,7 @@ func TestAskServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, r.port, _ = net.SplitHostPort(r.address) // the same one plays both parts
-	log := Online(r, NewFetcher(r, nil), when)
+	log := Online(r, NewFetcher(nil, r.DialPublic), when)
 	for _, c := range []struct{ name, server, status string }{
 		{"lab.test", "ns1.test", NoError}, {"lab.refused", "ns1.test", "REFUSED"}, {"lab.test", "ns2.test", Unreachable},
 	} {

@@ -124,7 +124,8 @@ The rules, groups and policies are those of the base: a change is judged by the 
 in force, not by its own.
 
 By itself it looks at nothing but the repository. With --online, rules also ask the DNS:
-where SPF records lead, whether targets outside exist, whether signed zones hold.
+where SPF records lead, whether targets outside exist, whether signed zones hold; and they
+fetch the MTA-STS policies of mail domains over HTTPS, from public addresses alone.
 --record keeps the answers in a file, and --replay judges by such a file, as of the time
 when it was recorded, so that the verdict comes out the same years later.
 

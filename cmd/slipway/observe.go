@@ -69,7 +69,7 @@ func (s *outside) open(t *tool, o *comparison, when time.Time) (time.Time, error
 	if err != nil {
 		return when, &usage{what: err.Error(), help: "Name one with --resolver, for example --resolver 192.0.2.53."}
 	}
-	o.seen = observe.Online(r, observe.NewFetcher(r, nil), when)
+	o.seen = observe.Online(r, observe.NewFetcher(nil, r.DialPublic), when)
 	return when, nil
 }
 

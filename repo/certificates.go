@@ -18,14 +18,15 @@ import (
 
 // Certificates says where certificates come from and what their keys are.
 type Certificates struct {
-	Authorities map[string]CertificateAuthority
-	Rules       []CertificateRule // the first that fits a name decides
-	KeyStore    string            // URI of package key/kms; default DefaultKeyStore
-	KeyKind     string            // default DefaultKeyKind
-	OwnKeys     time.Duration     // how long a certificate for a key that the app made itself is good; default DefaultOwnKeys
-	PerHour     int               // renewals at each authority in an hour at most; default DefaultPerHour
-	Managers    []string          // groups that may renew and revoke every certificate; default infosec and platform-ops, where they are defined
-	Logs        []CertificateLog  // Certificate Transparency logs that are watched
+	Authorities     map[string]CertificateAuthority
+	Rules           []CertificateRule // the first that fits a name decides
+	KeyStore        string            // URI of package key/kms, for new keys; default DefaultKeyStore
+	FormerKeyStores []string          // where keys in use were made before
+	KeyKind         string            // default DefaultKeyKind
+	OwnKeys         time.Duration     // how long a certificate for a key that the app made itself is good; default DefaultOwnKeys
+	PerHour         int               // renewals at each authority in an hour at most; default DefaultPerHour
+	Managers        []string          // groups that may renew and revoke every certificate; default infosec and platform-ops, where they are defined
+	Logs            []CertificateLog  // Certificate Transparency logs that are watched
 }
 
 // CertificateAuthority is one place that certificates come from.
@@ -98,10 +99,13 @@ func (p *settingsParser) readCertificates(f field) {
 				c.Rules = append(c.Rules, p.certificateRule(n))
 			}
 		case "keys":
-			for _, v := range p.fields(k.value, "certificates keys", []string{"store", "type"}) {
-				if v.name == "store" {
+			for _, v := range p.fields(k.value, "certificates keys", []string{"store", "former", "type"}) {
+				switch v.name {
+				case "store":
 					c.KeyStore = p.text(v.value, "certificates keys store")
-				} else {
+				case "former":
+					c.FormerKeyStores = p.texts(v.value, "certificates keys former")
+				case "type":
 					c.KeyKind = cmp.Or(p.oneOf(v.value, "certificates keys type", keyKinds...), DefaultKeyKind)
 				}
 			}
@@ -116,6 +120,15 @@ func (p *settingsParser) readCertificates(f field) {
 				c.Logs = append(c.Logs, p.certificateLog(n))
 			}
 		}
+	}
+	embedded := 0
+	for _, a := range c.Authorities {
+		if a.Type == "embedded" {
+			embedded++
+		}
+	}
+	if embedded > 1 {
+		p.fail(f.key, "keep one of them", "certificates: the server has one authority of its own, and %d are embedded", embedded)
 	}
 	for i, r := range c.Rules {
 		for _, use := range r.Use {

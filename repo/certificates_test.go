@@ -30,7 +30,7 @@ certificates:
   rules:
     - {visibility: internal, use: [inside]}
     - {zones: [finmicro.example], use: [outside, spare]}
-  keys: {store: "pkcs11:token=slipway", type: ecdsa-p384}
+  keys: {store: "pkcs11:token=slipway", former: ["file:"], type: ecdsa-p384}
   own-keys: 12h
   renewals-per-hour: 50
   managers: [pki]
@@ -95,6 +95,7 @@ func TestCertificatesRefused(t *testing.T) {
 		"authorities: {a: {directory: https://a.example/, eab: {kid: k}}}":                     "half of what it needs",
 		"authorities: {a: {directory: https://a.example/, eab: {kid: k, hmac: c2VjcmV0c2Vj}}}": "is not a reference to a secret",
 		"authorities: {a: {directory: https://a.example/, roots: ../../etc/passwd}}":           "is not a path in the repository",
+		"authorities: {a: {type: embedded}, b: {type: embedded}}":                              "2 are embedded",
 		"rules: [{use: [nobody]}]":                                                             "is not defined",
 		"rules: [{visibility: internal}]":                                                      "names no authority",
 		"rules: {use: [internal]}":                                                             "must be a list",

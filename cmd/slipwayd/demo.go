@@ -117,7 +117,7 @@ func (srv *server) demoRequest(ctx context.Context, out io.Writer, c *client.Cli
 		App: &repo.App{
 			Name: name, Owner: demoRequester, Team: "finance-operations",
 			Purpose: "Shows how an app goes live", Exposure: exposure, Data: []string{"none"},
-			Expires: time.Now().AddDate(0, 6, 0).Format(time.DateOnly), Hostname: hostname,
+			Expires: time.Now().AddDate(0, 6, 0).Format(time.DateOnly), Hostname: hostname, Certificate: true,
 			Records: []zone.RRSet{set},
 		},
 	})

@@ -27,6 +27,7 @@ import (
 	"slipway/provider"
 	"slipway/provider/zonefile"
 	"slipway/repo"
+	"slipway/secret"
 	"slipway/starter"
 	"slipway/zone"
 )
@@ -37,17 +38,19 @@ type server struct {
 	settings settings
 	log      *slog.Logger
 
-	keys     *key.Store
-	commits  ssh.Signer
-	record   *audit.Log
-	zones    *repo.Repo
-	files    *zonefile.Provider
-	names    *nameserver.Server
-	people   *identity.Service
-	door     *identity.Door
-	changes  *flow.Service
-	web      *http.Server
-	listener net.Listener
+	keys        *key.Store
+	commits     ssh.Signer
+	record      *audit.Log
+	zones       *repo.Repo
+	files       *zonefile.Provider
+	names       *nameserver.Server
+	secrets     *secret.Resolver
+	authorities *authorities
+	people      *identity.Service
+	door        *identity.Door
+	changes     *flow.Service
+	web         *http.Server
+	listener    net.Listener
 
 	closers []func(context.Context) error
 }
@@ -82,6 +85,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		{"zones repository", srv.openZones},
 		{"nameserver", srv.startNames},
 		{"accounts", srv.openPeople},
+		{"certificates", srv.startCertificates},
 		{"workflows", srv.startChanges},
 		{"portal", srv.startWeb},
 		{"maintenance", srv.keepTidy},
@@ -334,6 +338,10 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 				srv.log.Warn("a record set cannot be asked for, and is live unverified", "record", k.Name, "type", k.Type)
 			}
 			return err
+		},
+		Certificates: &flow.Certificates{
+			Keys:      srv.authorities.keys,
+			Authority: srv.authorities.connect,
 		},
 		MainMoved: srv.names.Refresh,
 		Logger:    srv.log,

@@ -65,10 +65,10 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 	if err != nil {
 		return nil, err
 	}
-	live := now.Live()
+	live, asked := now.Live(), provider.Digest(plan.Desired)
 	plan.Desired = live.WithTTLs(plan.Desired)
 	after := provider.Digest(plan.Desired)
-	begun := e.Change == plan.ChangeID && e.Commit == plan.Commit && e.After == after
+	begun := e.Change == plan.ChangeID && e.Commit == plan.Commit && e.Asked == asked
 	if live.Exists && live.Digest == after {
 		return s.already(plan, live, e, begun)
 	}
@@ -83,7 +83,7 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 	if begun && !e.done() && e.Live == live.Digest {
 		before = e.Before // planned anew after a kill: it is still the same apply
 	}
-	e = entry{Change: plan.ChangeID, Commit: plan.Commit, SerialBefore: live.Serial, Before: before, After: after, Live: live.Digest}
+	e = entry{Change: plan.ChangeID, Commit: plan.Commit, Asked: asked, SerialBefore: live.Serial, Before: before, After: after, Live: live.Digest}
 	if err := s.Journal.save(plan.Zone, e); err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (s Service) already(plan provider.Plan, live *provider.Live, e entry, begun
 	switch {
 	case begun && !e.done():
 		return s.finish(plan, e, live, Lost)
-	case begun && e.Serial == live.Serial:
+	case begun && e.Serial == live.Serial && e.After == live.Digest:
 		return s.receipt(plan.Zone, e), nil
 	}
 	return &provider.Receipt{
@@ -137,7 +137,7 @@ func (s Service) already(plan provider.Plan, live *provider.Live, e entry, begun
 }
 
 func (s Service) finish(plan provider.Plan, e entry, live *provider.Live, change string) (*provider.Receipt, error) {
-	e.ProviderChange, e.Serial, e.At, e.Live = change, live.Serial, s.Now().UTC(), live.Digest
+	e.ProviderChange, e.Serial, e.At, e.Live, e.After = change, live.Serial, s.Now().UTC(), live.Digest, live.Digest
 	if err := s.Journal.save(plan.Zone, e); err != nil {
 		return nil, err
 	}

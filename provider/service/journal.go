@@ -26,7 +26,8 @@ const maxEntry = 16 << 10
 type entry struct {
 	Change string `json:"change"`
 	Commit string `json:"commit"`
-	Before string `json:"before"` // content digests
+	Asked  string `json:"asked"` // content digests: what the plan desires
+	Before string `json:"before"`
 	After  string `json:"after"`
 	Live   string `json:"live"` // what was last seen live
 

@@ -44,7 +44,7 @@ type Service struct {
 	// that show a change only some time after they have taken it.
 	Settle []time.Duration
 
-	Now   func() time.Time                             // default time.Now
+	Now   func() time.Time                                 // default time.Now
 	Sleep func(ctx context.Context, d time.Duration) error // default Pause
 }
 

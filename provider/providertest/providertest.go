@@ -38,6 +38,8 @@ type Suite struct {
 
 	Lacks []string               // record types that the server does not know
 	Holds func(z zone.Name) bool // whether the server takes a name; nil: every one
+
+	MinTTL int // seconds: the lowest TTL that the service takes
 }
 
 // Run runs the whole suite for a provider that needs nothing.
@@ -183,7 +185,7 @@ func createToDelete(t *testing.T, s *subject) {
 			t.Errorf("step %d: applied %v, before %s, want true and %s", i, r.Applied, r.Before, before)
 		}
 		// RFC 1982: greater, in a circle.
-		if i > 0 && int32(r.Serial-serial) <= 0 {
+		if i > 0 && int32(r.Serial-serial) <= 0 && r.Serial != 0 { // 0: the service counts no versions
 			t.Errorf("step %d: serial %d does not follow %d", i, r.Serial, serial)
 		}
 		before, serial = r.After, r.Serial
@@ -247,7 +249,7 @@ func expectAnything(t *testing.T, s *subject) {
 }
 
 func defaultTTL(t *testing.T, s *subject) {
-	desired := []zone.RRSet{s.set("expenses."+z, "A", zone.NoTTL, "192.0.2.10"), s.set("zero."+z, "A", 0, "192.0.2.10")}
+	desired := []zone.RRSet{s.set("expenses."+z, "A", zone.NoTTL, "192.0.2.10"), s.set("zero."+z, "A", s.suite.MinTTL, "192.0.2.10")}
 	s.apply(s.plan(z, "first", desired...))
 	if p := s.plan(z, "second", desired...); len(p.Edits) != 0 {
 		t.Errorf("a set without a TTL differs from itself once applied: %+v", p.Edits)

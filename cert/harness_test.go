@@ -445,3 +445,14 @@ func selfSigned(t testing.TB, k crypto.Signer, list ...string) []byte {
 	}
 	return der
 }
+
+// tick lets the time that is asked for pass on the authority's clock, and next to
+// none of the test's.
+func tick(a *Authority) func(context.Context, time.Duration) error {
+	var passed time.Duration
+	a.config.Now = func() time.Time { return time.Now().Add(passed) }
+	return func(ctx context.Context, d time.Duration) error {
+		passed += d
+		return sleep(ctx, 2*time.Millisecond)
+	}
+}

@@ -1,0 +1,149 @@
+package route53_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"slipway/provider"
+	"slipway/provider/providertest"
+	"slipway/provider/route53"
+	"slipway/provider/service/servicetest"
+	"slipway/secret"
+	"slipway/zone"
+)
+
+const z = servicetest.Z
+
+const attempts = 4
+
+func settings(t *testing.T, f *servicetest.Front) route53.Settings {
+	return route53.Settings{
+		AccessKeyID: "AKIDEXAMPLE", SecretKey: "env:ROUTE53_SECRET_KEY",
+		Secrets: func(context.Context, secret.Ref) (secret.Value, error) { return secret.New(servicetest.Secret), nil },
+		Aliases: route53.ManageAliases, CreateZones: true,
+		Endpoint: f.URL, Journal: t.TempDir(), Backoff: time.Millisecond, Attempts: attempts,
+		Sleep: func(context.Context, time.Duration) error { return nil },
+	}
+}
+
+func open(t *testing.T, s route53.Settings) *route53.Provider {
+	t.Helper()
+	p, err := route53.New(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestProvider(t *testing.T) {
+	providertest.Suite{
+		Backend: func(t *testing.T) func() provider.Provider {
+			s := settings(t, newFront(t))
+			return func() provider.Provider { return open(t, s) }
+		},
+		Prepare: func(*testing.T, zone.Name) bool { return true }, // it makes its zones
+		Lacks:   []string{"DNAME", "LOC", "OPENPGPKEY", "URI", "TYPE65280"},
+	}.Run(t)
+}
+
+func TestService(t *testing.T) {
+	servicetest.Run(t, func(t *testing.T) servicetest.Backend {
+		f := newFront(t)
+		journal := t.TempDir()
+		return servicetest.Backend{
+			Front: f, Changes: changing, Attempts: attempts,
+			Open: func(t *testing.T, again bool) provider.Provider {
+				s := settings(t, f)
+				if again {
+					s.Journal = journal
+				}
+				return open(t, s)
+			},
+			Throttle: func(w http.ResponseWriter) { fail(w, http.StatusBadRequest, "Throttling", "Rate exceeded") },
+			Deny:     func(w http.ResponseWriter) { fail(w, http.StatusForbidden, "AccessDenied", "no") },
+		}
+	})
+}
+
+func TestStoppedBetweenBatches(t *testing.T) {
+	f := newFront(t)
+	s := settings(t, f)
+	p := open(t, s)
+	var desired []zone.RRSet
+	for i := range 1500 {
+		desired = append(desired, servicetest.A(fmt.Sprintf("host%d", i), "192.0.2.1"))
+	}
+	batches := 0
+	f.Break(func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+		if changing(r) {
+			batches++
+		}
+		if batches < 2 || !changing(r) {
+			return false
+		}
+		fail(w, http.StatusForbidden, "AccessDenied", "no more")
+		return true
+	})
+	whole := servicetest.Plan(t, p, "many", desired...)
+	if _, err := p.Apply(t.Context(), whole); err == nil || errors.Is(err, provider.ErrDrifted) || !strings.Contains(err.Error(), "Run the same change again") {
+		t.Fatalf("stopped half-way: %v", err)
+	}
+	f.Break(nil)
+	if _, err := p.Apply(t.Context(), provider.Plan{Zone: z, Desired: desired, Expect: whole.Expect, ChangeID: "other"}); !errors.Is(err, provider.ErrDrifted) {
+		t.Errorf("another plan went on where this one stopped: %v", err)
+	}
+	r, err := open(t, s).Apply(t.Context(), whole)
+	if err != nil || !r.Applied || r.Before != whole.Expect {
+		t.Errorf("run again: %+v, %v", r, err)
+	}
+}
+
+func TestAliases(t *testing.T) {
+	f := newFront(t)
+	s := settings(t, f)
+	p := open(t, s)
+	alias := zone.RRSet{Name: z, Type: route53.AliasType, TTL: 942942942, Values: []string{
+		`{"evaluate-target-health":false,"hosted-zone-id":"Z2FDTNDATAQYW2","name":"d111111abcdef8.cloudfront.net.","type":"A"}`,
+		`{"evaluate-target-health":false,"hosted-zone-id":"Z2FDTNDATAQYW2","name":"d111111abcdef8.cloudfront.net.","type":"AAAA"}`,
+	}}
+	servicetest.Apply(t, p, "first", alias, servicetest.A("menu", "192.0.2.1"))
+	if again := servicetest.Plan(t, p, "second", alias, servicetest.A("menu", "192.0.2.1")); len(again.Edits) != 0 {
+		t.Errorf("aliases do not come back as they were: %+v", again.Edits)
+	}
+	// Left alone by a provider that is not told to manage them.
+	s.Aliases, s.Journal = "", t.TempDir()
+	keeper := open(t, s)
+	servicetest.Apply(t, keeper, "third", servicetest.A("menu", "192.0.2.2"))
+	kept, err := keeper.Unmanaged(t.Context(), z)
+	if err != nil || len(kept) != 2 || kept[0].Name != z || !strings.Contains(kept[0].Why, "cloudfront") {
+		t.Errorf("unmanaged: %+v, %v", kept, err)
+	}
+	if _, err := keeper.Apply(t.Context(), servicetest.Plan(t, keeper, "over", servicetest.A("menu", "192.0.2.2"), zone.RRSet{Name: z, Type: "A", TTL: 300, Values: []string{"192.0.2.3"}})); err == nil || !strings.Contains(err.Error(), "does not manage") {
+		t.Errorf("an alias was replaced: %v", err)
+	}
+	if _, err := keeper.Apply(t.Context(), servicetest.Plan(t, keeper, "alias", alias)); err == nil || !strings.Contains(err.Error(), "aliases: manage") {
+		t.Errorf("an alias was set by a provider that keeps them: %v", err)
+	}
+	if left := servicetest.Plan(t, p, "see", alias, servicetest.A("menu", "192.0.2.2")); len(left.Edits) != 0 {
+		t.Errorf("what the keeper did to aliases: %+v", left.Edits)
+	}
+}
+
+func TestPrivate(t *testing.T) {
+	f := newFront(t)
+	s := settings(t, f)
+	servicetest.Apply(t, open(t, s), "public", servicetest.A("menu", "192.0.2.1"))
+	s.Private, s.CreateZones = true, false
+	p := open(t, s)
+	if live, err := p.Read(t.Context(), z); err != nil || live.Exists {
+		t.Errorf("the public zone was taken for the private one: %+v, %v", live, err)
+	}
+	if _, err := p.Apply(t.Context(), servicetest.Plan(t, p, "x", servicetest.A("menu", "192.0.2.1"))); err == nil || !strings.Contains(err.Error(), "no such hosted zone") {
+		t.Errorf("a private zone out of nothing: %v", err)
+	}
+}

@@ -79,7 +79,7 @@ func (f *File) readable() []RRSet {
 	if sets, err := f.RRSets(); err == nil || f.isWhole {
 		return sets
 	}
-	return f.readableOf(f.list)
+	return f.readableOf(f.blocks())
 }
 
 func (f *File) readableOf(blocks []*block) []RRSet {
@@ -94,17 +94,17 @@ func (f *File) readableOf(blocks []*block) []RRSet {
 
 // changed lists the blocks of f that o has not, or has with another text.
 func changed(f, o *File) []*block {
-	from := 0
-	for from < len(f.list) && from < len(o.list) && f.list[from].text == o.list[from].text {
+	from, to, last := 0, f.length(), o.length()
+	for from < to && from < last && f.textOf(from) == o.textOf(from) {
 		from++
 	}
-	to := len(f.list)
-	for to > from && len(o.list)-(len(f.list)-to) > from && f.list[to-1].text == o.list[len(o.list)-(len(f.list)-to)-1].text {
-		to--
+	for to > from && last > from && f.textOf(to-1) == o.textOf(last-1) {
+		to, last = to-1, last-1
 	}
 	var out []*block
-	for _, b := range f.list[from:to] {
+	for i := from; i < to; i++ {
 		// Only a handful is left, unless the order changed.
+		b := f.blockAt(i)
 		name, err := f.nameOf(b.key, b.line)
 		if err != nil {
 			out = append(out, b)

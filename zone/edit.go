@@ -22,6 +22,7 @@ func (f *File) Put(r RRSet) error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
+	f.unfold()
 	b := f.blockOf(r.Name)
 	if b == nil {
 		return f.insert(r)
@@ -44,6 +45,7 @@ func (f *File) Put(r RRSet) error {
 
 // Remove takes the record set out and says whether it was there.
 func (f *File) Remove(k Key) (bool, error) {
+	f.unfold()
 	b := f.blockOf(k.Name)
 	if f.isWhole {
 		sets, err := f.At(k.Name)
@@ -124,7 +126,7 @@ func (f *File) rewrite(b *block, want []RRSet, edit func(*plan) ([]string, error
 // reads says whether text, in b's place, is one block that holds exactly these sets.
 func (f *File) reads(b *block, text string, want []RRSet) bool {
 	t := &File{zone: f.zone, path: f.path}
-	if why, err := t.split(text); why != "" || err != nil || len(t.list) != 1 || t.head != "" || t.list[0].key != b.key {
+	if why, err := t.split(text); why != "" || err != nil || t.length() != 1 || t.top() != "" || t.blockAt(0).key != b.key {
 		return false
 	}
 	got, err := f.readBlock(&block{text: text, line: b.line, key: b.key})

@@ -22,6 +22,12 @@ const (
 type File struct {
 	zone Name
 	path string
+
+	// As parsed: the source, and where its blocks begin. Unset by the first edit.
+	src   string
+	parts *parts
+
+	// As edited: blocks that can be changed one by one (unfold).
 	head string   // everything before the first key: "---", comments
 	list []*block // in the order of the file
 	at   map[string]*block
@@ -41,8 +47,8 @@ type block struct {
 }
 
 // ParseYAML cuts the source of a zone into blocks. What is inside them is
-// checked when it is read.
-func ParseYAML(zone Name, path string, src []byte) (*File, error) {
+// checked when it is read. A source of bytes is copied.
+func ParseYAML[Source string | []byte](zone Name, path string, src Source) (*File, error) {
 	f := &File{zone: zone, path: path}
 	if len(src) > maxFile {
 		return nil, f.fault(1, fmt.Sprintf("the file is %d bytes long; %d are allowed", len(src), maxFile), "split the zone")
@@ -53,13 +59,30 @@ func ParseYAML(zone Name, path string, src []byte) (*File, error) {
 		return nil, err
 	}
 	if why != "" {
-		f.head, f.list, f.at = "", nil, nil
+		f.src, f.parts = "", nil
 		f.whole, f.uncut, f.isWhole = text, why, true
 		if _, err := f.readWhole(); err != nil {
 			return nil, err
 		}
 	}
 	return f, nil
+}
+
+// Clone returns a copy that can be edited on its own. What is not edited is shared.
+func (f *File) Clone() *File {
+	g := *f
+	if f.list != nil {
+		g.list, g.at = make([]*block, len(f.list)), make(map[string]*block, len(f.at))
+		twin := make(map[*block]*block, len(f.list))
+		for i, b := range f.list {
+			own := *b
+			g.list[i], twin[b] = &own, &own
+		}
+		for rel, b := range f.at {
+			g.at[rel] = twin[b]
+		}
+	}
+	return &g
 }
 
 // Zone returns the zone's name.
@@ -72,6 +95,9 @@ func (f *File) Path() string { return f.path }
 func (f *File) Bytes() []byte {
 	if f.isWhole {
 		return []byte(f.whole)
+	}
+	if f.parts != nil {
+		return []byte(f.src)
 	}
 	n := len(f.head)
 	for _, b := range f.list {
@@ -90,8 +116,8 @@ func (f *File) RRSets() ([]RRSet, error) {
 	if f.isWhole {
 		return f.readWhole()
 	}
-	sets := make([]RRSet, 0, len(f.list)+len(f.list)/8)
-	for rest := f.list; len(rest) > 0; {
+	sets := make([]RRSet, 0, f.length()+f.length()/8)
+	for rest := f.blocks(); len(rest) > 0; {
 		n := batch(rest)
 		got, err := f.readBatch(rest[:n])
 		if err != nil {
@@ -123,13 +149,6 @@ func (f *File) At(name Name) ([]RRSet, error) {
 	}
 	sortSets(sets)
 	return sets, nil
-}
-
-func (f *File) blockOf(name Name) *block {
-	if !name.In(f.zone) {
-		return nil
-	}
-	return f.at[name.Relative(f.zone)]
 }
 
 func sortSets(sets []RRSet) {

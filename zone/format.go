@@ -30,6 +30,7 @@ func Format(zone Name, path string, src []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	f.unfold()
 	if len(f.list) == 0 {
 		return f.Bytes(), nil
 	}

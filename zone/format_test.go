@@ -108,7 +108,7 @@ func TestFormatRealZones(t *testing.T) {
 		if err != nil || !slices.EqualFunc(got, sets, RRSet.Equal) {
 			t.Errorf("%s: what WriteYAML writes reads back otherwise: %v", file, err)
 		}
-		if put, err := ParseYAML(name, file, nil); err != nil {
+		if put, err := ParseYAML(name, file, ""); err != nil {
 			t.Fatal(err)
 		} else if len(sets) > 0 && len(sets) < 200 {
 			for _, r := range sets {

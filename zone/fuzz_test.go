@@ -50,7 +50,7 @@ func FuzzParseName(f *testing.F) {
 
 func FuzzParseYAML(f *testing.F) {
 	for _, s := range []string{
-		"", "---\n", "--- {}\n", "{}\n", "---\n'':\n  ttl: 60\n  type: A\n  value: 192.0.2.1\n",
+		"", "---\n", "--- {}\n", "{}\n", "{}\t", "---\n'':\n  ttl: 60\n  type: A\n  value: 192.0.2.1\n",
 		"www:\n- type: A\n  values:\n  - 192.0.2.1\n  - 192.0.2.2\n- type: TXT\n  value: v=spf1\\; -all\n",
 		"a: {type: A, value: 192.0.2.1}\nb: [{type: A, value: 192.0.2.1}, {type: TXT, value: x}]\n",
 		"# top\na:\n  # about\n  type: TXT # kind\n  value: |\n    # not a comment\n    text\n\n# next\nb:\n  type: A\n  value: 192.0.2.1",

@@ -117,7 +117,7 @@ func TestEveryTypeRoundTrips(t *testing.T) {
 		t.Errorf("by a zone file: %s %s: %+v → %+v", e.Name, e.Type, e.Before, e.After)
 	}
 
-	f, err := ParseYAML("types.example", "types.yaml", nil)
+	f, err := ParseYAML("types.example", "types.yaml", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,11 +13,8 @@ import (
 // it does cut lies in exactly one block, which is parsed on its own later, so
 // that nothing can hide between two of them.
 func (f *File) split(src string) (why string, err error) {
-	// YAML 1.1 breaks lines at these too, which would let a key hide in a line.
-	for _, brk := range []string{"\u0085", "\u2028", "\u2029"} {
-		if strings.Contains(src, brk) {
-			return "it has a Unicode line separator in it", nil
-		}
+	if lineSeparator(src) {
+		return "it has a Unicode line separator in it", nil
 	}
 	if cr := strings.IndexByte(src, '\r'); cr >= 0 {
 		if strings.Count(src, "\r") != strings.Count(src, "\r\n") {
@@ -25,47 +22,47 @@ func (f *File) split(src string) (why string, err error) {
 		}
 		f.crlf = true
 	}
+	f.src = src
 	if emptyMapping(src) {
-		f.head, f.at = src, map[string]*block{}
+		f.parts = &parts{}
 		return f.checkHead(), nil
 	}
 	guess := strings.Count(src, "\n") / 4
-	f.at = make(map[string]*block, guess)
-	slab := make([]block, 0, guess)
-
-	var open bool // a block is open
-	var start, line, began int
-	var key string
-	document := false // "---" was seen
-	anchored := false // an anchor may have been seen
-	flush := func(end int) error {
-		if !open {
-			f.head = src[:end]
-			return nil
-		}
-		if len(slab) == cap(slab) {
-			slab = make([]block, 0, 256)
-		}
-		slab = append(slab, block{text: src[start:end], line: began, key: key})
-		b := &slab[len(slab)-1]
-		f.list = append(f.list, b)
-		return f.index(b)
+	f.parts = &parts{starts: make([]uint32, 0, guess), lines: make([]uint32, 0, guess), names: newNames(guess)}
+	if why, err = f.cutLines(0, len(src), 1); why != "" || err != nil {
+		return why, err
 	}
-	for pos := 0; pos < len(src); {
-		line++
-		end := strings.IndexByte(src[pos:], '\n')
-		next := len(src)
-		if end < 0 {
-			end = len(src)
-		} else {
-			end += pos
+	if why := f.checkHead(); why != "" {
+		return why, nil
+	}
+	if f.hasAnchors(0, f.length()) {
+		return "it uses YAML anchors, so that one name's lines can mean something under another name", nil
+	}
+	return "", nil
+}
+
+// lineSeparator says whether YAML 1.1 breaks a line of the source where no line ends, which
+// would let a key hide in it.
+func lineSeparator(src string) bool {
+	return strings.Contains(src, "\u0085") || strings.Contains(src, "\u2028") || strings.Contains(src, "\u2029")
+}
+
+// cutLines notes the blocks that begin in a part of the source, which starts with the
+// given line. A part that is not the first begins with a key.
+func (f *File) cutLines(pos, to, line int) (why string, err error) {
+	src := f.src
+	open := pos > 0     // a block is open
+	document := pos > 0 // "---" was seen
+	for ; pos < to; line++ {
+		next, end := to, to
+		if n := strings.IndexByte(src[pos:to], '\n'); n >= 0 {
+			end = pos + n
 			next = end + 1
 		}
 		if end-pos > maxLine {
 			return "", f.fault(line, fmt.Sprintf("the line is %d bytes long; %d are allowed", end-pos, maxLine), "shorten it")
 		}
 		text := strings.TrimSuffix(src[pos:end], "\r")
-		anchored = anchored || anchorLike(text)
 		if line == 1 {
 			text = strings.TrimPrefix(text, bom)
 		}
@@ -86,21 +83,12 @@ func (f *File) split(src string) (why string, err error) {
 			if !ok {
 				return "a line starts with something other than a plain key", nil
 			}
-			if err := flush(pos); err != nil {
+			if err := f.add(k, pos, line); err != nil {
 				return "", err
 			}
-			open, start, began, key = true, pos, line, k
+			open = true
 		}
 		pos = next
-	}
-	if err := flush(len(src)); err != nil {
-		return "", err
-	}
-	if why := f.checkHead(); why != "" {
-		return why, nil
-	}
-	if anchored && f.hasAnchors() {
-		return "it uses YAML anchors, so that one name's lines can mean something under another name", nil
 	}
 	return "", nil
 }
@@ -108,7 +96,7 @@ func (f *File) split(src string) (why string, err error) {
 // checkHead has the lines before the first key parsed, which no block's parsing covers.
 func (f *File) checkHead() string {
 	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(f.head), &doc); err != nil {
+	if err := yaml.Unmarshal([]byte(f.top()), &doc); err != nil {
 		return "the lines before its first key are not YAML"
 	}
 	for _, n := range doc.Content {
@@ -121,7 +109,7 @@ func (f *File) checkHead() string {
 
 // emptyMapping says whether the source is a zone without records as octoDNS dumps it.
 func emptyMapping(src string) bool {
-	if len(src) > 4096 {
+	if len(src) > 4096 || strings.Contains(src, "\t") {
 		return false
 	}
 	var words []string
@@ -149,9 +137,17 @@ func anchorLike(line string) bool {
 	return false
 }
 
-// hasAnchors parses the blocks that may define an anchor.
-func (f *File) hasAnchors() bool {
-	for _, b := range f.list {
+// hasAnchors says whether the blocks from..to define an anchor. It parses those that may.
+func (f *File) hasAnchors(from, to int) bool {
+	for from < to {
+		next := strings.IndexByte(f.src[f.parts.starts[from]:], '&')
+		if next < 0 {
+			return false
+		}
+		if from = f.blockWith(int(f.parts.starts[from]) + next); from >= to {
+			return false
+		}
+		b := f.blockAt(from)
 		for l := range strings.Lines(b.text) {
 			if !anchorLike(l) {
 				continue
@@ -161,6 +157,7 @@ func (f *File) hasAnchors() bool {
 			}
 			break
 		}
+		from++
 	}
 	return false
 }
@@ -170,25 +167,6 @@ func anchors(n *yaml.Node) bool {
 		return true
 	}
 	return slices.ContainsFunc(n.Content, anchors)
-}
-
-// index notes where a name's block is.
-func (f *File) index(b *block) error {
-	rel := b.key
-	if !plainName(rel) || rel[len(rel)-1] == '.' || len(rel)+len(f.zone) > maxWire-2 {
-		name, err := f.nameOf(b.key, b.line)
-		if err != nil {
-			return err
-		}
-		rel = name.Relative(f.zone)
-	}
-	// One access to the map, which is most of what cutting a file costs.
-	names := len(f.at)
-	f.at[rel] = b
-	if len(f.at) == names {
-		return f.twice(f.zone.below(rel), b.line)
-	}
-	return nil
 }
 
 func comment(s string) bool {

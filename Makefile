@@ -29,11 +29,18 @@ bench:
 	$(GO) test -run '^$$' -bench . -benchtime 5x -timeout 60m ./zone/... ./change/... ./check/... ./audit/... ./nameserver/... ./cmd/slipway/...
 	$(GO) test -tags integration -run '^$$' -bench . -benchtime 20x -timeout 30m ./e2e/...
 
-# Other tools that tests compare Slipway with. Tests that need one skip where it is absent.
-CONFTEST ?= v0.71.1
+# Other tools that tests compare Slipway with or speak to. Tests that need one skip
+# where it is absent, so one that cannot be built does not keep the others away.
+CONFTEST ?= github.com/open-policy-agent/conftest@v0.71.1
+PEBBLE   ?= github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
+STEP_CA  ?= github.com/smallstep/certificates/cmd/step-ca@v0.30.2
 peers:
-	@test -x "$$($(GO) env GOPATH)/bin/conftest" && $(GO) version -m "$$($(GO) env GOPATH)/bin/conftest" | grep -q 'conftest[[:space:]]$(CONFTEST)[[:space:]]' || \
-	  GOFLAGS=-mod=mod $(GO) install github.com/open-policy-agent/conftest@$(CONFTEST)
+	@bin="$$($(GO) env GOBIN)"; bin="$${bin:-$$($(GO) env GOPATH)/bin}"; missing=0; \
+	for peer in $(CONFTEST) $(PEBBLE) $(STEP_CA); do \
+	  path="$${peer%@*}"; version="$${peer#*@}"; \
+	  $(GO) version -m "$$bin/$${path##*/}" 2>/dev/null | grep -q "mod.*[[:space:]]$$version[[:space:]]" || \
+	    CGO_ENABLED=0 GOFLAGS=-mod=mod $(GO) install "$$peer" || missing=1; \
+	done; exit $$missing
 
 # One change judged by Slipway, and the same zones looked through by conftest.
 bench-peers: peers

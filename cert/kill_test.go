@@ -3,6 +3,7 @@ package cert
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -27,25 +28,48 @@ func (s *strikes) strike(where string) {
 // authority and each call of the World in turn, once more while it is taken up
 // again, and then lets it finish: there is one certificate, and no record is left.
 func TestKilledEverywhere(t *testing.T) {
-	z := newTestZone(t)
-	p := startPebble(t, z, pebbleOptions{})
-	account, leaf := newKey(t), newKey(t)
+	t.Run("Pebble", func(t *testing.T) {
+		z := newTestZone(t)
+		p := startPebble(t, z, pebbleOptions{})
+		killEverywhere(t, z, p.config(newKey(t)), p.certificates)
+	})
+	t.Run("step-ca", func(t *testing.T) {
+		z := newTestZone(t)
+		directory, roots, _ := startStepCA(t, z)
+		killEverywhere(t, z, Config{Name: "internal", Directory: directory, RootsPEM: roots, AccountKey: newKey(t), Sleep: quick}, nil)
+	})
+}
+
+// killEverywhere counts certificates by the authority's own account of them, or by
+// the finalizations that it took.
+func killEverywhere(t *testing.T, z *testZone, config Config, certificates func() int) {
+	leaf, finalized := newKey(t), 0
+	if certificates == nil {
+		certificates = func() int { return finalized }
+	}
 
 	// process is one process's life: it knows what is on record, and no more.
 	process := func(r Request, w *testWorld, n int) (id, where string) {
 		s := &strikes{n: n}
 		defer func() {
-			if k, ok := recover().(killed); ok {
+			switch k := recover().(type) {
+			case nil:
+			case killed:
 				where = k.where
+			default:
+				panic(k)
 			}
 		}()
 		w.strike = s.strike
-		a, err := through(t.Context(), p.config(account), func(rt http.RoundTripper) http.RoundTripper {
+		a, err := through(t.Context(), config, func(rt http.RoundTripper) http.RoundTripper {
 			return roundTrip(func(q *http.Request) (*http.Response, error) {
 				s.strike(fmt.Sprintf("before request %s %s", q.Method, q.URL.Path))
 				resp, err := rt.RoundTrip(q)
 				if err != nil {
 					return nil, err
+				}
+				if strings.Contains(q.URL.Path, "finalize") && resp.StatusCode == http.StatusOK {
+					finalized++
 				}
 				s.strike(fmt.Sprintf("after request %s %s", q.Method, q.URL.Path))
 				return resp, nil
@@ -64,11 +88,11 @@ func TestKilledEverywhere(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newTestWorld(z)
 		r := Request{ID: fmt.Sprintf("c-%d", n), Names: names(fmt.Sprintf("a%d.example", n), fmt.Sprintf("*.a%d.example", n)), Signer: leaf}
-		before := p.certificates()
+		before := certificates()
 		_, first := process(r, w, n)
 		_, second := process(r, w, 1+n/2)
 		id, _ := process(r, w, 0)
-		if got := p.certificates() - before; got != 1 || id == "" {
+		if got := certificates() - before; got != 1 || id == "" {
 			t.Errorf("killed %q, then %q: %d certificates", first, second, got)
 		}
 		if z.left() != 0 {

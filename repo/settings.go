@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"slipway/secret"
 	"slipway/zone"
 )
 
@@ -296,6 +297,9 @@ func (p *settingsParser) provider(f field) Provider {
 	out := Provider{Params: map[string]string{}}
 	for _, k := range p.fields(f.value, "provider "+f.name, nil) {
 		v := p.text(k.value, "provider "+f.name+" "+k.name)
+		if _, err := secret.Parse(v); err != nil && v != "" && secret.NamesSecret(k.name) { // the error does not repeat v
+			p.fail(k.value, err.Error(), "provider %s: %s is not where a credential is kept", f.name, k.name)
+		}
 		if k.name == "type" {
 			out.Type = v
 		} else {

@@ -233,6 +233,28 @@ func TestSettingsOfOctodnsRepositories(t *testing.T) {
 	})
 }
 
+// A credential does not belong into Git, and the message that says so does not repeat it.
+func TestProviderSecrets(t *testing.T) {
+	for setting, good := range map[string]bool{
+		"api-key: env:POWERDNS_API_KEY":          true,
+		"key-secret: file:/run/secrets/tsig":     true,
+		"key-name: slipway.example":              true,
+		"api-key: hunter2-hunter2":               false,
+		"key-secret: aHVudGVyMi1odW50ZXIyCg==":   false,
+		"token: 'hunter2:hunter2'":               false,
+		"secret_key: env:SLIPWAY_KEY_PASSPHRASE": false,
+	} {
+		src := "providers:\n  dns:\n    type: powerdns\n    " + setting + "\n"
+		_, err := ParseSettings("slipway.yaml", []byte(src))
+		if (err == nil) != good {
+			t.Errorf("%s: %v", setting, err)
+		}
+		if err != nil && (!strings.HasPrefix(err.Error(), "slipway.yaml:4: ") || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "aHVudG")) {
+			t.Errorf("%s: %v", setting, err)
+		}
+	}
+}
+
 func FuzzParseSettings(f *testing.F) {
 	f.Add([]byte(designSettings))
 	if src, err := fs.ReadFile(kit(f), SettingsPath); err == nil {

@@ -136,7 +136,9 @@ func baseURL(text string, plain bool) (string, error) {
 }
 
 // Servers are the servers that answer for the zones.
-func (p *Provider) Servers() []string { return []string{p.s.DNS} }
+func (p *Provider) Servers(context.Context, zone.Name) ([]string, error) {
+	return []string{p.s.DNS}, nil
+}
 
 // Read returns the zone as the API has it, without its SOA record.
 func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {

@@ -105,7 +105,9 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 }
 
 // Servers are the servers that answer for the zones: the one that is changed.
-func (p *Provider) Servers() []string { return []string{p.s.Server} }
+func (p *Provider) Servers(context.Context, zone.Name) ([]string, error) {
+	return []string{p.s.Server}, nil
+}
 
 // Read transfers the zone. Records that DNSSEC signing makes are left out.
 func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {

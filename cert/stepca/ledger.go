@@ -83,9 +83,12 @@ func (l *ledger) complete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	c := &acme.Certificate{AccountID: order.AccountID, OrderID: id, Leaf: chain[0], Intermediates: chain[1:]}
-	if err := l.acme.CreateCertificate(ctx, c); err != nil {
-		return err
+	c, err := l.acme.GetCertificateBySerial(ctx, chain[0].SerialNumber.String())
+	if err != nil { // not there, most likely; and making it is refused if it is
+		c = &acme.Certificate{AccountID: order.AccountID, OrderID: id, Leaf: chain[0], Intermediates: chain[1:]}
+		if err := l.acme.CreateCertificate(ctx, c); err != nil {
+			return err
+		}
 	}
 	order.Status, order.CertificateID = acme.StatusValid, c.ID
 	return l.acme.UpdateOrder(ctx, order)

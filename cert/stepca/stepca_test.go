@@ -63,7 +63,7 @@ type site struct {
 func newSite(t testing.TB) *site {
 	t.Helper()
 	dir := t.TempDir()
-	keys, err := key.OpenFiles(filepath.Join(dir, "keys"), []byte("passphrase of the test"))
+	keys, err := key.OpenFiles(filepath.Join(dir, "keys"), []byte(password))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,8 +33,11 @@ func (s Service) Apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 	if err := plan.Validate(); err != nil {
 		return nil, err
 	}
-	if s.Check != nil {
-		for _, set := range plan.Desired {
+	for _, set := range plan.Desired {
+		if name, err := zone.ParseName(string(set.Name)); err != nil || name != set.Name {
+			return nil, fmt.Errorf("zone %s was not changed: %q is not a domain name in canonical form", plan.Zone, string(set.Name))
+		}
+		if s.Check != nil {
 			if err := s.Check(set); err != nil {
 				return nil, fmt.Errorf("zone %s was not changed: %w", plan.Zone, err)
 			}

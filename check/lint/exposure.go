@@ -8,6 +8,7 @@ import (
 	"slipway/approval"
 	"slipway/check/finding"
 	"slipway/zone"
+	"slipway/zone/caa"
 )
 
 // exposureRules judge what the world gets to see, and what it could take over.
@@ -258,8 +259,8 @@ func caaOtherAuthority(p *pass, z zone.Name, r zone.RRSet) error {
 	if err != nil || len(authorities) == 0 {
 		return err
 	}
-	for _, c := range caas(r) {
-		if issuer := c.issuer(); (c.tag == "issue" || c.tag == "issuewild") && issuer != "" && !slices.Contains(authorities, issuer) {
+	for _, c := range caa.Properties(r) {
+		if issuer := c.Issuer().Domain; (c.Tag == "issue" || c.Tag == "issuewild") && issuer != "" && !slices.Contains(authorities, issuer) {
 			p.reportSet(r, "%s lets %s issue certificates for %s; the organisation's own domain allows only %s.",
 				finding.Record(r.Key()), issuer, r.Name.Unicode(), strings.Join(authorities, ", "))
 		}
@@ -283,8 +284,8 @@ func (p *pass) authorities() ([]string, error) {
 		if r.Type != "CAA" {
 			continue
 		}
-		for _, c := range caas(r) {
-			if issuer := c.issuer(); c.tag == "issue" && issuer != "" {
+		for _, c := range caa.Properties(r) {
+			if issuer := c.Issuer().Domain; c.Tag == "issue" && issuer != "" {
 				out = append(out, issuer)
 			}
 		}

@@ -84,24 +84,3 @@ func texts(r zone.RRSet) []string {
 	}
 	return out
 }
-
-// caa is one CAA value (RFC 8659 section 4.1).
-type caa struct{ tag, value string }
-
-func caas(r zone.RRSet) []caa {
-	var out []caa
-	for _, v := range r.Values {
-		if _, rest, ok := strings.Cut(v, " "); ok {
-			if tag, value, ok := strings.Cut(rest, " "); ok {
-				out = append(out, caa{strings.ToLower(tag), text(value)})
-			}
-		}
-	}
-	return out
-}
-
-// issuer is the CA's domain in an issue or issuewild value, "" when nobody may issue.
-func (c caa) issuer() string {
-	domain, _, _ := strings.Cut(c.value, ";")
-	return strings.ToLower(strings.TrimSpace(domain))
-}

@@ -330,7 +330,6 @@ type tileLog struct {
 	*authority
 	*signer
 	url, dir string
-	appender *tessera.Appender
 	add      func(der []byte) *ct.MerkleTreeLeaf
 	added    func() // waits until everything is in the served tree
 	hasty    bool   // add does not wait to learn the index

@@ -12,8 +12,8 @@ import (
 
 // Guard wraps a store's signer in what every Manager hands out. Nothing that prints,
 // encodes or logs it shows more than its ref, type assertions lead to nothing but
-// its use, and it signs what TLS 1.2, TLS 1.3 and certificate requests ask for and
-// nothing else, so that what works with one store works with the next.
+// its use, and it signs what TLS 1.2, TLS 1.3 and certificate requests ask for (see
+// Certificate) and nothing else.
 func Guard(ref string, s crypto.Signer) crypto.Signer {
 	pub := s.Public()
 	kind, err := KindOf(pub)

@@ -137,7 +137,9 @@ func Certificate(t testing.TB, signer crypto.Signer, names ...string) tls.Certif
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: signer, Leaf: leaf}
+	certificate := key.Certificate([][]byte{der}, signer)
+	certificate.Leaf = leaf
+	return certificate
 }
 
 func checkHandshakes(t *testing.T, signer crypto.Signer) {

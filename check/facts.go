@@ -192,7 +192,8 @@ func dependants(ctx context.Context, in Input) (map[zone.Name][]zone.RRSet, erro
 			}
 		}
 	}
-	zones, _, err := in.Head.ZonesNaming(ctx, names, in.Change.Zones())
+	search := zone.NewSearch(names)
+	zones, err := in.Head.ZonesNaming(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func dependants(ctx context.Context, in Input) (map[zone.Name][]zone.RRSet, erro
 		if err != nil {
 			return nil, err
 		}
-		sets, err := f.RRSets()
+		sets, err := f.Mentioning(search)
 		if err != nil {
 			return nil, err
 		}

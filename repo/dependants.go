@@ -1,10 +1,8 @@
 package repo
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,45 +10,13 @@ import (
 	"slipway/zone"
 )
 
-// This file looks for what depends on a name, and at how lately files were touched:
-// facts that say how much a change can break.
-
-// MaxNaming is how many zone files ZonesNaming looks through: reading a file costs
-// a tenth of a millisecond, and a change of one record should not cost what the repository costs.
-const MaxNaming = 256
-
-// ZonesNaming returns the zones whose file may hold one of these names as octoDNS
-// writes them, in small letters, sorted. Most files are ruled out by their bytes, without
-// being parsed. In a repository of more than MaxNaming zones all is false, and only the zones in first are looked through.
-func (t *Tree) ZonesNaming(ctx context.Context, names map[zone.Name]bool, first []zone.Name) (found []zone.Name, all bool, err error) {
-	s, err := t.Settings(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	files, err := t.zoneFiles(ctx, s)
-	if err != nil {
-		return nil, false, err
-	}
-	if all = len(files) <= MaxNaming; !all {
-		files = slices.DeleteFunc(files, func(f zoneFile) bool { return !slices.Contains(first, f.zone) })
-	}
-	holds, oids := mentions(names), make([]string, len(files))
-	for i, f := range files {
-		oids[i] = f.oid
-	}
-	err = t.objects.readAll(ctx, oids, MaxZoneFile, func(i int, src []byte) error {
-		if holds(src) {
-			found = append(found, files[i].zone)
-		}
-		return nil
-	})
-	slices.Sort(found)
-	return found, all, err
-}
+// This file looks at how lately files were touched, and for apps that depend on a name:
+// facts that say how much a change can break. Zones that do are found in naming.go.
 
 // AppsMentioning returns the apps whose manifest may hold one of these names, sorted by app.
 func (t *Tree) AppsMentioning(ctx context.Context, names map[zone.Name]bool) ([]*App, error) {
-	apps, err := t.appsThat(ctx, mentions(names))
+	search := zone.NewSearch(names)
+	apps, err := t.appsThat(ctx, func(src []byte) bool { return search.In(string(src)) })
 	if err != nil {
 		return nil, err
 	}
@@ -59,20 +25,6 @@ func (t *Tree) AppsMentioning(ctx context.Context, names map[zone.Name]bool) ([]
 		out[i] = a.clone()
 	}
 	return out, nil
-}
-
-// mentions looks for names in the form that octoDNS writes them, and as people read them.
-func mentions(names map[zone.Name]bool) func(src []byte) bool {
-	var needles [][]byte
-	for n := range names {
-		needles = append(needles, []byte(n))
-		if u := n.Unicode(); u != string(n) {
-			needles = append(needles, []byte(u))
-		}
-	}
-	return func(src []byte) bool {
-		return slices.ContainsFunc(needles, func(n []byte) bool { return bytes.Contains(src, n) })
-	}
 }
 
 // Past is what the history of main says of one file since a time.

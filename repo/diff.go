@@ -69,23 +69,23 @@ func (d *differ) entry(dir string, old, now entry) error {
 	return nil
 }
 
-// cache keeps parsed files by a key that names their content. When full, it
+// parsed keeps parsed files by a key that names their content. When full, it
 // starts anew: what is in use comes back at the next read.
-type cache[T any] struct {
+type parsed[T any] struct {
 	mu sync.Mutex
 	m  map[string]T
 }
 
 const maxCached = 20_000
 
-func (c *cache[T]) get(key string) (T, bool) {
+func (c *parsed[T]) get(key string) (T, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v, ok := c.m[key]
 	return v, ok
 }
 
-func (c *cache[T]) put(key string, v T) {
+func (c *parsed[T]) put(key string, v T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil || len(c.m) >= maxCached {

@@ -153,6 +153,13 @@ func (o *objects) read(ctx context.Context, oid, kind string, limit int64) ([]by
 	return buf.Bytes(), err
 }
 
+// text is read for content that is wanted as a string, which saves a copy.
+func (o *objects) text(ctx context.Context, oid string, limit int64) (string, error) {
+	var buf strings.Builder
+	err := o.copy(ctx, &buf, oid, "blob", limit)
+	return buf.String(), err
+}
+
 // errTooLarge is returned by reads of objects above their limit.
 var errTooLarge = errors.New("too large")
 
@@ -173,7 +180,7 @@ func (o *objects) copy(ctx context.Context, w io.Writer, oid, kind string, limit
 	if _, _, size, err = o.ask(ctx, "contents", oid); err != nil {
 		return err
 	}
-	if buf, ok := w.(*bytes.Buffer); ok {
+	if buf, ok := w.(interface{ Grow(int) }); ok {
 		buf.Grow(int(size))
 	}
 	_, err = io.CopyN(w, o.out, size)

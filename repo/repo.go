@@ -16,6 +16,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"slipway/repo/cache"
+	"slipway/zone"
 )
 
 // Errors that callers branch on.
@@ -34,7 +37,14 @@ type Repo struct {
 	dir     string // what Open was given, made absolute
 	work    string // root of the work tree, "" when bare
 	objects *objects
-	apps    cache[*App] // by path and blob
+	cache   *cache.Dir // nil keeps nothing
+
+	// What has been read, by blob.
+	apps     parsed[*App]       // and path
+	settings memory[*Settings]  // of slipway.yaml alone
+	files    memory[*zone.File] // and zone and path
+	last     memory[string]     // by zone: the key of the version in files that was read last
+	digests  memory[zone.Digest]
 
 	staleLock time.Duration // defaultStaleLock; shorter in tests
 
@@ -43,6 +53,13 @@ type Repo struct {
 	spare []*objects // readers of work trees, to close
 	temps []string   // their directories, to remove
 }
+
+// How much is kept in memory of what has been read, in bytes of source and of digests.
+const (
+	settingsKept = 4 << 20
+	filesKept    = 128 << 20
+	digestsKept  = 32 << 20
+)
 
 // Open opens a repository, bare or with a work tree; dir may be a folder inside one.
 func Open(ctx context.Context, dir string) (*Repo, error) {
@@ -69,7 +86,11 @@ func Open(ctx context.Context, dir string) (*Repo, error) {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	g.dir = lines[1]
-	r := &Repo{git: g, dir: abs, staleLock: defaultStaleLock}
+	r := &Repo{
+		git: g, dir: abs, staleLock: defaultStaleLock,
+		settings: memory[*Settings]{limit: settingsKept}, files: memory[*zone.File]{limit: filesKept}, last: memory[string]{limit: settingsKept}, digests: memory[zone.Digest]{limit: digestsKept},
+	}
+	r.SetCache(filepath.Join(commonDir(g.dir), CacheFolder))
 	if lines[0] == "false" && len(lines) > 2 {
 		r.work = lines[2]
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -34,6 +35,7 @@ type Tree struct {
 
 	mu       sync.Mutex // held while settings are read, so that they are read once
 	settings *Settings
+	zones    []zoneFile // in the order of their names
 	setErr   error
 }
 
@@ -85,18 +87,24 @@ func (t *Tree) list(ctx context.Context, dir string) ([]entry, error) {
 // blob reads a regular file's content. Links are not followed: they could lead
 // anywhere, and what they lead to is not what was reviewed.
 func (t *Tree) blob(ctx context.Context, file string, e entry, limit int64) ([]byte, error) {
+	src, err := t.blobText(ctx, file, e, limit)
+	return []byte(src), err
+}
+
+// blobText is blob for content that is wanted as a string.
+func (t *Tree) blobText(ctx context.Context, file string, e entry, limit int64) (string, error) {
 	switch {
 	case e.mode == modeLink || e.mode == modeGitlink:
-		return nil, &zone.Error{Place: zone.Place{Path: file, Line: 1}, What: "this is a link, not a file", Help: "put the content itself here"}
+		return "", &zone.Error{Place: zone.Place{Path: file, Line: 1}, What: "this is a link, not a file", Help: "put the content itself here"}
 	case !e.regular():
-		return nil, fmt.Errorf("%s: %w as a file", file, ErrNotFound)
+		return "", fmt.Errorf("%s: %w as a file", file, ErrNotFound)
 	}
-	src, err := t.objects.read(ctx, e.oid, "blob", limit)
+	src, err := t.objects.text(ctx, e.oid, limit)
 	if errors.Is(err, errTooLarge) {
-		return nil, &zone.Error{Place: zone.Place{Path: file, Line: 1}, What: "the file is " + err.Error(), Help: "split it"}
+		return "", &zone.Error{Place: zone.Place{Path: file, Line: 1}, What: "the file is " + err.Error(), Help: "split it"}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return "", fmt.Errorf("%s: %w", file, err)
 	}
 	return src, nil
 }
@@ -137,55 +145,74 @@ func (t *Tree) Settings(ctx context.Context) (*Settings, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.settings == nil && t.setErr == nil {
-		s, err := t.readSettings(ctx)
+		s, zones, err := t.readSettings(ctx)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		t.settings, t.setErr = s, err
+		t.settings, t.zones, t.setErr = s, zones, err
 	}
 	return t.settings, t.setErr
 }
 
-func (t *Tree) readSettings(ctx context.Context) (*Settings, error) {
-	src, err := t.ReadFile(ctx, SettingsPath)
-	var s *Settings
+func (t *Tree) readSettings(ctx context.Context) (*Settings, []zoneFile, error) {
+	s, err := t.ownSettings(ctx)
+	var files []zoneFile
 	switch {
 	case err == nil:
-		if s, err = ParseSettings(SettingsPath, src); err != nil {
-			return nil, err
-		}
+		files, err = t.zoneFiles(ctx, s)
 	case errors.Is(err, ErrNotFound):
 		s = defaultSettings()
 		for _, dir := range []string{DefaultZonesDirectory, "config", "."} {
 			s.ZonesDirectory = dir
-			files, err := t.zoneFiles(ctx, s)
-			if err != nil {
-				return nil, err
-			}
-			if len(files) > 0 {
+			if files, err = t.zoneFiles(ctx, s); err != nil || len(files) > 0 {
 				break
 			}
 			s.ZonesDirectory = DefaultZonesDirectory
 		}
-	default:
-		return nil, err
 	}
-	files, err := t.zoneFiles(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	shared := true // s.Zones is that of every tree with this slipway.yaml
+	for _, f := range files {
+		if _, ok := s.Zones[f.zone]; ok {
+			continue
+		}
+		if shared {
+			own := *s
+			own.Zones = maps.Clone(s.Zones)
+			s, shared = &own, false
+		}
+		s.Zones[f.zone] = Zone{Visibility: "external"}
+	}
+	return s, files, nil
+}
+
+// ownSettings are what slipway.yaml says. They are shared.
+func (t *Tree) ownSettings(ctx context.Context) (*Settings, error) {
+	e, err := t.lookup(ctx, SettingsPath)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range files {
-		if _, ok := s.Zones[f.zone]; !ok {
-			s.Zones[f.zone] = Zone{Visibility: "external"}
-		}
+	if s, ok := t.repo.settings.get(e.mode + e.oid); ok {
+		return s, nil
 	}
-	return s, nil
+	src, err := t.blob(ctx, SettingsPath, e, MaxFile)
+	if err != nil {
+		return nil, err
+	}
+	s, err := ParseSettings(SettingsPath, src)
+	if err == nil {
+		t.repo.settings.put(e.mode+e.oid, s, len(src))
+	}
+	return s, err
 }
 
 // zoneFile is a zone file found in the zones directory.
 type zoneFile struct {
 	zone zone.Name
 	path string
+	mode string
 	oid  string
 }
 
@@ -202,7 +229,7 @@ func (t *Tree) zoneFiles(ctx context.Context, s *Settings) ([]zoneFile, error) {
 		}
 		file := path.Join(s.ZonesDirectory, e.name)
 		if name, ok := s.ZoneAt(file); ok {
-			out = append(out, zoneFile{name, file, e.oid})
+			out = append(out, zoneFile{name, file, e.mode, e.oid})
 		}
 	}
 	slices.SortFunc(out, func(a, b zoneFile) int { return strings.Compare(string(a.zone), string(b.zone)) })
@@ -216,6 +243,14 @@ func (t *Tree) zoneFiles(ctx context.Context, s *Settings) ([]zoneFile, error) {
 		}
 	}
 	return out, nil
+}
+
+// listZones returns the tree's zone files, in the order of their names. The slice is shared.
+func (t *Tree) listZones(ctx context.Context) ([]zoneFile, error) {
+	if _, err := t.Settings(ctx); err != nil {
+		return nil, err
+	}
+	return t.zones, nil
 }
 
 // ZoneAt returns the zone whose file stands at path: <directory>/<zone>.yaml,
@@ -239,11 +274,7 @@ func (s *Settings) ZoneAt(file string) (zone.Name, bool) {
 
 // ZoneNames returns the zones that have a file, sorted.
 func (t *Tree) ZoneNames(ctx context.Context) ([]zone.Name, error) {
-	s, err := t.Settings(ctx)
-	if err != nil {
-		return nil, err
-	}
-	files, err := t.zoneFiles(ctx, s)
+	files, err := t.listZones(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -261,34 +292,15 @@ func (t *Tree) ZonePath(ctx context.Context, name zone.Name) (string, error) {
 }
 
 func (t *Tree) zoneEntry(ctx context.Context, name zone.Name) (string, entry, error) {
-	s, err := t.Settings(ctx)
+	files, err := t.listZones(ctx)
 	if err != nil {
 		return "", entry{}, err
 	}
-	for _, base := range []string{string(name), name.Unicode(), name.FQDN()} {
-		p := path.Join(s.ZonesDirectory, base+".yaml")
-		if at, ok := s.ZoneAt(p); !ok || at != name {
-			continue
-		}
-		e, err := t.lookup(ctx, p)
-		if err == nil && e.mode != modeDir {
-			return p, e, nil
-		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return "", entry{}, err
-		}
-	}
-	// Other spellings of the name: upper case, another Unicode form.
-	files, err := t.zoneFiles(ctx, s)
-	if err != nil {
-		return "", entry{}, err
-	}
-	i := slices.IndexFunc(files, func(f zoneFile) bool { return f.zone == name })
-	if i < 0 {
+	i, found := slices.BinarySearchFunc(files, name, func(f zoneFile, n zone.Name) int { return strings.Compare(string(f.zone), string(n)) })
+	if !found {
 		return "", entry{}, fmt.Errorf("zone %s: %w", name, ErrNotFound)
 	}
-	e, err := t.lookup(ctx, files[i].path)
-	return files[i].path, e, err
+	return files[i].path, entry{mode: files[i].mode, name: path.Base(files[i].path), oid: files[i].oid}, nil
 }
 
 // ZoneFile returns a zone's file, or ErrNotFound.
@@ -297,11 +309,27 @@ func (t *Tree) ZoneFile(ctx context.Context, name zone.Name) (*zone.File, error)
 	if err != nil {
 		return nil, err
 	}
-	src, err := t.blob(ctx, p, e, MaxZoneFile)
+	key := string(name) + "\x00" + p + "\x00" + e.oid
+	if f, ok := t.repo.files.get(key); ok && e.regular() {
+		return f.Clone(), nil
+	}
+	src, err := t.blobText(ctx, p, e, MaxZoneFile)
 	if err != nil {
 		return nil, err
 	}
-	return zone.ParseYAML(name, p, src)
+	var f *zone.File
+	last, _ := t.repo.last.get(string(name))
+	if like, ok := t.repo.files.get(last); ok {
+		f, err = like.Revised(p, src)
+	} else {
+		f, err = zone.ParseYAML(name, p, src)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.repo.files.put(key, f, 2*len(src)+256) // finding blocks takes about as much as they do
+	t.repo.last.put(string(name), key, len(key)+256)
+	return f.Clone(), nil
 }
 
 // Served returns a zone as it is served: the record sets of its file, and those

@@ -1,20 +1,17 @@
 package lint
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 
 	"slipway/zone"
 )
 
 // pointers finds the record sets of one zone that point at a name. A few
-// questions are answered from the text of the zone's file, which is read as a
-// whole only when the name stands in it; from maxSearches on, an index pays.
+// questions are answered by reading only those that the file's text says may; from
+// maxSearches on, an index of all of them pays.
 type pointers struct {
 	file     *zone.File
-	lower    []byte // the file's text
 	searches int
 	index    map[zone.Name][]zone.RRSet
 }
@@ -30,40 +27,34 @@ func (v *view) pointingAt(z, name zone.Name) ([]zone.RRSet, error) {
 			return nil, err
 		}
 		p = &pointers{file: f}
-		if f == nil {
-			p.index = map[zone.Name][]zone.RRSet{}
-		} else {
-			p.lower = bytes.ToLower(f.Bytes())
-		}
 		v.pointers[z] = p
 	}
-	if p.index == nil {
-		if p.searches++; p.searches <= maxSearches && !p.mentions(name) {
-			return nil, nil
-		}
-		if err := p.build(); err != nil {
+	if p.file == nil {
+		return nil, nil
+	}
+	at := p.index
+	if at == nil {
+		sets, err := p.read(name)
+		if err != nil {
 			return nil, fmt.Errorf("zone %s: %w", z, err)
 		}
-	}
-	return slices.DeleteFunc(slices.Clone(p.index[name]), func(r zone.RRSet) bool { return r.Name == name }), nil
-}
-
-// mentions reports whether the text may hold name as a target. A name with
-// escapes or from outside ASCII may be written in many ways, and is taken to be there.
-func (p *pointers) mentions(name zone.Name) bool {
-	return strings.Contains(string(name), `\`) || strings.Contains(string(name), "xn--") || bytes.Contains(p.lower, []byte(name))
-}
-
-func (p *pointers) build() error {
-	sets, err := p.file.RRSets()
-	if err != nil {
-		return err
-	}
-	p.index = map[zone.Name][]zone.RRSet{}
-	for _, r := range sets {
-		for _, t := range targets(r) {
-			p.index[t] = append(p.index[t], r)
+		at = map[zone.Name][]zone.RRSet{}
+		for _, r := range sets {
+			for _, t := range targets(r) {
+				at[t] = append(at[t], r)
+			}
+		}
+		if p.searches > maxSearches {
+			p.index = at
 		}
 	}
-	return nil
+	return slices.DeleteFunc(slices.Clone(at[name]), func(r zone.RRSet) bool { return r.Name == name }), nil
+}
+
+// read returns the record sets that may point at name, or all where an index is to be made.
+func (p *pointers) read(name zone.Name) ([]zone.RRSet, error) {
+	if p.searches++; p.searches > maxSearches {
+		return p.file.RRSets()
+	}
+	return p.file.Mentioning(zone.NewSearch(map[zone.Name]bool{name: true}))
 }

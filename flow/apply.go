@@ -24,6 +24,7 @@ const (
 	maxSnapshot  = 5_000 // record sets of a zone that is kept whole at each apply; of a larger one only what changes
 	maxRecord    = 4096  // bytes of a record set's values in an event; a longer one is named by digest
 	appendAtOnce = 32    // events of one apply on their way together
+	zonesAtOnce  = 8     // zones whose servers are asked together
 )
 
 // pendingZones lists the zones of a merged change that have no receipt yet.
@@ -72,6 +73,15 @@ func (s *Service) targetAt(ctx context.Context, commit string, z zone.Name) (*ta
 	return &target{tree, sets}, err
 }
 
+// names returns the tree whose settings name the provider of a zone that is to be t.
+func (p *proposal) names(ctx context.Context, z zone.Name, t *target) (*repo.Tree, error) {
+	home, err := p.home(ctx, z)
+	if err != nil || home != p.base {
+		return t.tree, err
+	}
+	return home, nil // the change takes the zone away
+}
+
 // is reports whether the live zone is just this.
 func (t *target) is(live *provider.Live) bool {
 	return live.Exists && provider.Digest(live.WithTTLs(t.sets)) == live.Digest
@@ -96,11 +106,9 @@ func (s *Service) applyZone(ctx context.Context, st lifecycle.State, z zone.Name
 	if err != nil {
 		return err
 	}
-	named := want.tree
-	if home, err := committed.home(ctx, z); err != nil {
+	named, err := committed.names(ctx, z, want)
+	if err != nil {
 		return err
-	} else if home == committed.base {
-		named = home // the change takes the zone away
 	}
 	p, err := s.provider(ctx, named, z)
 	if err != nil {
@@ -363,15 +371,24 @@ func (s *Service) finish(ctx context.Context, id string) error {
 	if err != nil || st.Next(s.now()).Do != lifecycle.DoVerify {
 		return err
 	}
-	var sets []zone.RRSet
-	var gone []zone.Key
+	var details lifecycle.LiveDetails
 	err = s.step(ctx, id, "verify", func() error {
-		if sets, gone, err = s.wanted(ctx, st); err != nil || len(sets)+len(gone) == 0 {
+		zones, err := s.wanted(ctx, st)
+		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, verifyFor)
-		defer cancel()
-		return s.o.Verify(ctx, sets, gone)
+		details = lifecycle.LiveDetails{}
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(zonesAtOnce)
+		for _, w := range zones {
+			details.Verified, details.Gone = details.Verified+len(w.sets), details.Gone+len(w.gone)
+			g.Go(func() error {
+				ctx, cancel := context.WithTimeout(ctx, verifyFor)
+				defer cancel()
+				return s.o.Verify(ctx, w.named, w.zone, w.sets, w.gone)
+			})
+		}
+		return g.Wait()
 	})
 	if err != nil {
 		return err
@@ -388,44 +405,59 @@ func (s *Service) finish(ctx context.Context, id string) error {
 		_, err := s.record(ctx, st, audit.Event{
 			Action: audit.GoLive, ArtifactRefs: refs, Resource: audit.Resource{Zone: only(st.Zones)},
 			Once: id + "/live",
-		}, lifecycle.LiveDetails{Verified: len(sets), Gone: len(gone)})
+		}, details)
 		return err
 	})
 }
 
+// wanted is what the servers of one zone must answer.
+type wanted struct {
+	named *repo.Tree // whose settings name the zone's provider
+	zone  zone.Name
+	sets  []zone.RRSet
+	gone  []zone.Key
+}
+
 // wanted is what the servers must answer for the names of a change: what was last applied to
 // their zones, which is this change or one that came after it.
-func (s *Service) wanted(ctx context.Context, st lifecycle.State) (sets []zone.RRSet, gone []zone.Key, err error) {
+func (s *Service) wanted(ctx context.Context, st lifecycle.State) ([]wanted, error) {
 	p, err := s.committed(ctx, st)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	served := make(map[zone.Name]map[zone.Key]zone.RRSet)
+	var out []wanted
 	for _, z := range p.change.Zones() {
 		last, err := s.lastApplied(ctx, z)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		commit, err := s.later(ctx, st.Commit, last.commit)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		t, err := s.targetAt(ctx, commit, z)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		served[z] = make(map[zone.Key]zone.RRSet, len(t.sets))
+		w := wanted{zone: z}
+		if w.named, err = p.names(ctx, z, t); err != nil {
+			return nil, err
+		}
+		served := make(map[zone.Key]zone.RRSet, len(t.sets))
 		for _, set := range t.sets {
-			served[z][set.Key()] = set
+			served[set.Key()] = set
+		}
+		for _, e := range p.change.Edits {
+			key := zone.Key{Name: e.Name, Type: e.Type}
+			if set, ok := served[key]; ok && e.Zone == z {
+				w.sets = append(w.sets, set)
+			} else if e.Zone == z {
+				w.gone = append(w.gone, key)
+			}
+		}
+		if len(w.sets)+len(w.gone) > 0 {
+			out = append(out, w)
 		}
 	}
-	for _, e := range p.change.Edits {
-		key := zone.Key{Name: e.Name, Type: e.Type}
-		if set, ok := served[e.Zone][key]; ok {
-			sets = append(sets, set)
-		} else {
-			gone = append(gone, key)
-		}
-	}
-	return sets, gone, nil
+	return out, nil
 }

@@ -268,7 +268,11 @@ func (w *proving) present(ctx context.Context, z zone.Name, these []cert.Challen
 	}
 	ctx, cancel := context.WithTimeout(ctx, verifyFor)
 	defer cancel()
-	if err := w.s.o.Verify(ctx, sets, nil); err != nil {
+	main, err := w.s.main(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.s.o.Verify(ctx, main, z, sets, nil); err != nil {
 		return fmt.Errorf("zone %s: the records that prove the name: %w", z, err)
 	}
 	return nil

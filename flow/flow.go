@@ -49,8 +49,9 @@ type Options struct {
 	Provider func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error)
 	// Certificates is what certificates come from; nil: this server issues none.
 	Certificates *Certificates
-	// Verify resolves at the real servers, until all answers are as wanted or ctx ends.
-	Verify func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error
+	// Verify resolves at the servers of a zone, those of the provider that t's settings name, until all
+	// answers are as wanted or ctx ends.
+	Verify func(ctx context.Context, t *repo.Tree, z zone.Name, sets []zone.RRSet, gone []zone.Key) error
 	// MainMoved, if set, is called after each merge and before anything is applied, for whoever
 	// follows the settings (the embedded name server: which zones there are).
 	MainMoved func(ctx context.Context) error

@@ -31,7 +31,7 @@ type Authority struct {
 	account string     // its URL
 }
 
-// Config is how an authority is reached.
+// Config is how an authority is reached. Whoever sets one up agrees to its terms of service.
 type Config struct {
 	Name       string
 	Directory  string        // https URL of the ACME directory

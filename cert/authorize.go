@@ -37,14 +37,20 @@ func (i *issuance) authorize(ctx context.Context) error {
 	}
 	var records []Challenge
 	for _, z := range all {
-		if z.at.Status == acme.StatusPending {
+		switch z.at.Status {
+		case acme.StatusValid:
+		case acme.StatusPending:
 			if z.txt.Value == "" {
 				return fmt.Errorf("%w: %s does not let us prove by DNS that %s is ours (dns-01), and Slipway proves it in no other way", ErrRefused, i.a.Name(), z.name)
 			}
 			records = append(records, z.txt)
+		default:
+			err = i.unproven(z)
 		}
 	}
-	err = i.prove(ctx, all, records)
+	if err == nil {
+		err = i.prove(ctx, all, records)
+	}
 	if i.resumed {
 		records = recordsOf(all)
 	}
@@ -112,14 +118,22 @@ func (i *issuance) unproven(z authorization) error {
 	return fmt.Errorf("%s says that its leave to issue for %s is %.40q. It is tried again", i.a.Name(), z.name, z.at.Status)
 }
 
-// sweep removes what whoever began this order may have written for it.
+// sweep removes what whoever began this order may have written for it. What the
+// authority no longer tells of is left to those who watch for records that nobody removes.
 func (i *issuance) sweep(ctx context.Context) error {
-	all, err := i.authorizations(ctx)
-	if err != nil {
-		return err
+	var records []Challenge
+	for _, url := range i.at.Authorizations {
+		z, _, err := i.authorization(ctx, url)
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		records = append(records, recordsOf([]authorization{z})...)
 	}
 	i.resumed = false
-	return i.cleanUp(ctx, recordsOf(all))
+	return i.cleanUp(ctx, records)
 }
 
 func recordsOf(all []authorization) []Challenge {

@@ -212,6 +212,8 @@ func Check(r Request, chain [][]byte, now time.Time) error {
 	return nil
 }
 
+var errOtherKey = errors.New("it is for another key than was asked for")
+
 func checkKey(r Request, leaf *x509.Certificate) error {
 	var want crypto.PublicKey
 	if r.CSR != nil {
@@ -224,7 +226,7 @@ func checkKey(r Request, leaf *x509.Certificate) error {
 		want = r.Signer.Public()
 	}
 	if have, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || want == nil || !have.Equal(want) {
-		return errors.New("it is for another key than was asked for")
+		return errOtherKey
 	}
 	return nil
 }

@@ -50,10 +50,17 @@ func (a *Authority) issue(ctx context.Context, r Request, prior *Order, w World)
 	if err := i.resume(ctx, prior); err != nil {
 		return nil, err
 	}
-	if i.at == nil {
-		if err := i.begin(ctx); err != nil {
-			return nil, err
+	if i.at != nil {
+		issued, err := i.run(ctx)
+		if !errors.Is(err, errOtherKey) {
+			return issued, err
 		}
+		// The key is gone with which it was begun, or the authority gave one order to two
+		// requests for the same names, as it may: nobody has anything of that certificate here.
+		i.at = nil
+	}
+	if err := i.begin(ctx); err != nil {
+		return nil, err
 	}
 	return i.run(ctx)
 }
@@ -80,9 +87,8 @@ func (i *issuance) resume(ctx context.Context, prior *Order) error {
 	}
 	at := &acme.Order{}
 	_, err := i.a.post(ctx, prior.URL, nil, at)
-	var p *Problem
-	if errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusGone || p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden) {
-		return nil // it has been forgotten, or belongs to an account that we no longer have
+	if gone(err) {
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("order %s: %w", prior.URL, err)
@@ -97,6 +103,20 @@ func (i *issuance) resume(ctx context.Context, prior *Order) error {
 	}
 	i.order, i.at = Order{}, nil
 	return nil
+}
+
+// gone says that the authority has forgotten what was asked for, or that it belongs
+// to an account that we no longer have.
+func gone(err error) bool {
+	var p *Problem
+	if !errors.As(err, &p) {
+		return false
+	}
+	switch p.Status {
+	case http.StatusNotFound, http.StatusGone, http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	}
+	return false
 }
 
 // begin asks for a new order and records it. Killed in between, an order is left at
@@ -154,18 +174,19 @@ func (i *issuance) begin(ctx context.Context) error {
 
 // run goes from wherever the order is to its certificate.
 func (i *issuance) run(ctx context.Context) (*Issued, error) {
-	finalized := false
+	authorized, finalized := false, false
 	for p := i.a.patience(); ; {
 		if err := i.sound(); err != nil {
 			return nil, err
 		}
 		switch status := i.at.Status; {
-		case status == acme.StatusPending:
+		case status == acme.StatusInvalid:
+			return nil, i.invalid()
+		case status == acme.StatusPending && !authorized:
 			if err := i.authorize(ctx); err != nil {
 				return nil, err
 			}
-		case status == acme.StatusInvalid:
-			return nil, i.invalid()
+			authorized, p = true, i.a.patience()
 		case i.resumed:
 			if err := i.sweep(ctx); err != nil {
 				return nil, err
@@ -175,11 +196,11 @@ func (i *issuance) run(ctx context.Context) (*Issued, error) {
 			if err := i.finalize(ctx); err != nil {
 				return nil, err
 			}
-			finalized = true
+			finalized, p = true, i.a.patience()
 			if i.at.Status == acme.StatusValid {
 				continue
 			}
-		case status == acme.StatusReady, status == acme.StatusProcessing:
+		case status == acme.StatusPending, status == acme.StatusReady, status == acme.StatusProcessing:
 			if err := p.wait(ctx, i.retry); err != nil {
 				return nil, fmt.Errorf("order %s: %w", i.order.URL, err)
 			}

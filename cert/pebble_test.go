@@ -2,6 +2,7 @@ package cert
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -270,4 +271,86 @@ func TestNotProven(t *testing.T) {
 	if w.prior(r.ID).URL == failed.URL {
 		t.Error("an order that is invalid was used again")
 	}
+}
+
+// TestKeyIsGone goes on with an order whose certificate is for a key that nobody has.
+func TestKeyIsGone(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{})
+	a := connect(t, p.config(newKey(t)))
+	w := newTestWorld(z)
+	r := Request{ID: "c-1", Names: names("gone.example"), Signer: newKey(t)}
+	first, err := a.Issue(t.Context(), r, nil, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Signer = newKey(t)
+	second, err := a.Issue(t.Context(), r, w.prior(r.ID), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ID(first.Chain[0]) == ID(second.Chain[0]) || w.prior(r.ID).URL != second.Order.URL {
+		t.Error("the certificate for the lost key came again")
+	}
+	other := r
+	other.Names = names("other.example")
+	if _, err := a.Issue(t.Context(), other, w.prior(r.ID), w); err == nil {
+		t.Error("an order for other names was gone on with")
+	}
+	foreign := *w.prior(r.ID)
+	foreign.Authority = "another"
+	if _, err := a.Issue(t.Context(), r, &foreign, w); err != nil {
+		t.Errorf("an order of another authority: %v", err)
+	}
+	forgotten := *w.prior(r.ID)
+	forgotten.URL += "x"
+	if _, err := a.Issue(t.Context(), r, &forgotten, w); err != nil {
+		t.Errorf("an order that Pebble does not know: %v", err)
+	}
+}
+
+// TestCSR has the app's platform hold the key.
+func TestCSR(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{})
+	a := connect(t, p.config(newKey(t)))
+	list := []string{"a.example", "b.example"}
+	r := Request{ID: "c-1", Names: names(list...), CSR: makeCSR(t, x509.CertificateRequest{DNSNames: list}, newKey(t))}
+	if _, err := a.Issue(t.Context(), r, nil, newTestWorld(z)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGivingUp ends the caller's patience while the authority is slow.
+func TestGivingUp(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{env: []string{"PEBBLE_VA_NOSLEEP=0", "PEBBLE_VA_SLEEPTIME=1"}})
+	a := connect(t, p.config(newKey(t)))
+	ctx, cancel := context.WithCancel(t.Context())
+	w := newTestWorld(z)
+	w.strike = func(what string) {
+		if what == "after Present" {
+			cancel()
+		}
+	}
+	_, err := a.Issue(ctx, Request{ID: "c-1", Names: names("a.example"), Signer: newKey(t)}, nil, w)
+	if !errors.Is(err, context.Canceled) || z.left() != 0 {
+		t.Errorf("%v, and %d records are left", err, z.left())
+	}
+}
+
+// One certificate from order to chain, at Pebble, without waiting for DNS.
+func BenchmarkIssue(b *testing.B) {
+	z := newTestZone(b)
+	p := startPebble(b, z, pebbleOptions{})
+	a := connect(b, p.config(newKey(b)))
+	w, leaf := newTestWorld(z), newKey(b)
+	n := 0
+	for b.Loop() {
+		n++
+		if _, err := a.Issue(b.Context(), Request{ID: fmt.Sprint(n), Names: names(fmt.Sprintf("b%d.example", n)), Signer: leaf}, nil, w); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Minutes(), "certificates/min")
 }

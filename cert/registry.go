@@ -145,8 +145,10 @@ func (r *Registry) takeIssue(e audit.Receipt) error {
 	if c.App != "" {
 		r.byApp[c.App] = append(r.byApp[c.App], n)
 	}
-	if q := r.request(c.Request); q.cert == nil {
-		q.cert = n
+	if c.Request != "" {
+		if q := r.request(c.Request); q.cert == nil {
+			q.cert = n
+		}
 	}
 	if c.Replaces != "" {
 		if err := checkID(c.Replaces); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -281,6 +282,22 @@ func BenchmarkTake(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(log.events)), "ns/event")
+}
+
+// What one certificate costs in memory, with its order.
+func BenchmarkMemory(b *testing.B) {
+	var before, after runtime.MemStats
+	_, log := fill(b, fleet)
+	for b.Loop() {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		g := NewRegistry()
+		log.into(b, g)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(g)
+	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/fleet, "B/certificate")
 }
 
 func BenchmarkFind(b *testing.B) {

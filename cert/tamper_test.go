@@ -128,6 +128,7 @@ func TestAnswers(t *testing.T) {
 			o.Status, o.Error = acme.StatusInvalid, &acme.ProblemDetails{Type: "urn:ietf:params:acme:error:caa"}
 		})}, Request{}, refused, "CAA"},
 		"processing for long": {instead{prefix: "/my-order", change: edit(func(o *acme.Order) { o.Status = acme.StatusProcessing })}, Request{}, isWait(maxPatience + time.Minute), "taking long"},
+		"pending for ever":    {instead{prefix: "/my-order", change: edit(func(o *acme.Order) { o.Status = acme.StatusPending })}, Request{}, isWait(maxPatience + time.Minute), "taking long"},
 		"another name to prove": {instead{prefix: "/authZ", change: func(b []byte) []byte {
 			return bytes.ReplaceAll(b, []byte("answers.example"), []byte("victims.example"))
 		}}, Request{}, retried, "victims.example"},

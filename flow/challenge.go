@@ -148,10 +148,13 @@ func (s *Service) recordCertificate(ctx context.Context, a about, e audit.Event,
 		e.Resource.App = a.app
 	}
 	e.Change, e.GitCommit, e.ApprovalChain = a.change, a.commit, a.chain
+	logger := s.o.Logger.With("step", e.Action, "app", e.Resource.App)
+	logger.Info("recording")
 	r, err := s.o.Log.Append(ctx, e)
 	if err != nil {
 		return fmt.Errorf("record %s: %w", e.Action, err)
 	}
+	logger.Info("recorded")
 	return s.certs.Take(r)
 }
 

@@ -139,7 +139,7 @@ func newOffice(t *testing.T) *office {
 	o.flow, err = flow.Start(ctx, flow.Options{
 		DataDir: filepath.Join(dir, "workflows"), Repo: made, Log: record, Engine: check.NewEngine(), Signer: commits, Now: o.now, Logger: quiet,
 		Provider: func(context.Context, *repo.Tree, zone.Name) (provider.Provider, error) { return files, nil },
-		Verify:   func(context.Context, []zone.RRSet, []zone.Key) error { return nil }, // what is approved is the subject here, not what is served
+		Verify:   func(context.Context, *repo.Tree, zone.Name, []zone.RRSet, []zone.Key) error { return nil }, // what is approved is the subject here, not what is served
 	})
 	o.must(err)
 	o.stop = sync.OnceFunc(func() { o.flow.Stop(ctx) })

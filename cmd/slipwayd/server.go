@@ -25,6 +25,7 @@ import (
 	"slipway/nameserver"
 	"slipway/portal"
 	"slipway/provider"
+	"slipway/provider/catalog"
 	"slipway/provider/zonefile"
 	"slipway/repo"
 	"slipway/secret"
@@ -43,6 +44,7 @@ type server struct {
 	record      *audit.Log
 	zones       *repo.Repo
 	files       *zonefile.Provider
+	providers   *catalog.Catalog
 	names       *nameserver.Server
 	secrets     *secret.Resolver
 	authorities *authorities
@@ -266,6 +268,7 @@ func (srv *server) startNames(ctx context.Context) error {
 		return err
 	}
 	srv.files = files
+	srv.providers = catalog.New(catalog.Options{Files: files, Dir: srv.settings.path("providers")})
 	names, err := nameserver.Start(ctx, nameserver.Options{
 		Dir:      srv.embedded(),
 		KeyDir:   srv.settings.path("dnssec"),
@@ -293,10 +296,36 @@ func (srv *server) provider(ctx context.Context, t *repo.Tree, z zone.Name) (pro
 	if !ok {
 		return nil, fmt.Errorf("zone %s: provider %q is not in slipway.yaml", z, name)
 	}
-	if p.Type != zonefile.Type {
-		return nil, fmt.Errorf("zone %s: provider %q has type %q; this version knows: %s", z, name, p.Type, zonefile.Type)
+	opened, err := srv.providers.Open(ctx, name, p.Type, p.Params)
+	if err != nil {
+		return nil, fmt.Errorf("zone %s: %w", z, err)
 	}
-	return srv.files, nil
+	return opened, nil
+}
+
+// verify asks the servers of a zone: the embedded one for the zones that it serves, and
+// for others those that their provider names.
+func (srv *server) verify(ctx context.Context, t *repo.Tree, z zone.Name, sets []zone.RRSet, gone []zone.Key) error {
+	p, err := srv.provider(ctx, t, z)
+	if err != nil {
+		return err
+	}
+	servers := []string{srv.names.Internal()}
+	if p != provider.Provider(srv.files) {
+		if servers, err = catalog.Servers(ctx, p, z); err != nil {
+			return err
+		}
+	}
+	for _, s := range servers {
+		skipped, err := nameserver.Verify(ctx, s, sets, gone)
+		for _, k := range skipped {
+			srv.log.Warn("a record set cannot be asked for, and is live unverified", "server", s, "record", k.Name, "type", k.Type)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (srv *server) openPeople(ctx context.Context) (err error) {
@@ -332,13 +361,7 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 		Engine:    check.NewEngine(),
 		Signer:    srv.commits,
 		Provider:  srv.provider,
-		Verify: func(ctx context.Context, sets []zone.RRSet, gone []zone.Key) error {
-			skipped, err := nameserver.Verify(ctx, srv.names.Internal(), sets, gone)
-			for _, k := range skipped {
-				srv.log.Warn("a record set cannot be asked for, and is live unverified", "record", k.Name, "type", k.Type)
-			}
-			return err
-		},
+		Verify:    srv.verify,
 		Certificates: &flow.Certificates{
 			Keys:      srv.authorities.keys,
 			Authority: srv.authorities.connect,

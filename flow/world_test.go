@@ -57,6 +57,7 @@ type world struct {
 	flow    *Service
 	logger  *slog.Logger
 	cluster *engine // a Temporal elsewhere, instead of the embedded one
+	issuer  *issuer // nil: no certificates are issued
 
 	mu    sync.Mutex
 	ahead time.Duration                                                    // of the real clock
@@ -168,8 +169,12 @@ func (w *world) startFlow() {
 	if w.cluster != nil {
 		o.Temporal, o.TemporalTLS, o.Namespace = w.cluster.address, w.cluster.security.client(), "elsewhere"
 	}
+	if w.issuer != nil {
+		o.Certificates = w.issuer.start(w)
+	}
 	w.flow, err = Start(context.Background(), Options{
-		DataDir: w.path("workflows"), Temporal: o.Temporal, TemporalTLS: o.TemporalTLS, Namespace: o.Namespace,
+		Certificates: o.Certificates,
+		DataDir:      w.path("workflows"), Temporal: o.Temporal, TemporalTLS: o.TemporalTLS, Namespace: o.Namespace,
 		Repo: w.repo, Log: w.log, Engine: check.NewEngine(), Signer: w.commits,
 		Provider: func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error) {
 			w.mu.Lock()
@@ -203,6 +208,9 @@ func (w *world) startFlow() {
 func (w *world) stop() {
 	w.t.Helper()
 	w.must(w.flow.Stop(context.Background()))
+	if w.issuer != nil {
+		w.must(w.issuer.ca.Close())
+	}
 	w.must(w.names.Stop())
 	w.must(w.repo.Close())
 	w.must(w.log.Close(context.Background()))

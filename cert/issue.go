@@ -116,7 +116,7 @@ func gone(err error) bool {
 	case http.StatusNotFound, http.StatusGone, http.StatusUnauthorized, http.StatusForbidden:
 		return true
 	}
-	return false
+	return p.Type == "malformed" // step-ca's word for an order that it has not: there is nothing in the request but its address
 }
 
 // begin asks for a new order and records it. Killed in between, an order is left at

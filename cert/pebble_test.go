@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -271,6 +272,39 @@ func TestNotProven(t *testing.T) {
 	if w.prior(r.ID).URL == failed.URL {
 		t.Error("an order that is invalid was used again")
 	}
+}
+
+// TestRandomRejects has the zone's servers leave out every third answer, so that
+// proofs fail, and tries until all is issued, as the workflow does.
+func TestRandomRejects(t *testing.T) {
+	z := newTestZone(t)
+	random := rand.New(rand.NewPCG(5, 6))
+	z.deaf = func() bool { return random.IntN(3) == 0 }
+	p := startPebble(t, z, pebbleOptions{env: []string{"PEBBLE_WFE_NONCEREJECT=20", "PEBBLE_AUTHZREUSE=50"}})
+	a := connect(t, p.config(newKey(t)))
+	w := newTestWorld(z)
+	const count = 15
+	failures := 0
+	for n := range count {
+		r := Request{ID: fmt.Sprint(n), Names: names(fmt.Sprintf("a%d.example", n), "shared.example"), Signer: newKey(t)}
+		for {
+			_, err := a.Issue(t.Context(), r, w.prior(r.ID), w)
+			if err == nil {
+				break
+			}
+			var problem *Problem
+			if !errors.As(err, &problem) || errors.Is(err, ErrRefused) {
+				t.Fatal(err)
+			}
+			if failures++; failures > 50*count {
+				t.Fatal("it never ends")
+			}
+		}
+	}
+	if p.certificates() != count || z.left() != 0 || failures == 0 {
+		t.Errorf("%d certificates, %d records left, %d failures", p.certificates(), z.left(), failures)
+	}
+	t.Logf("%d certificates, %d proofs that failed on the way", count, failures)
 }
 
 // TestKeyIsGone goes on with an order whose certificate is for a key that nobody has.

@@ -21,7 +21,7 @@ import (
 
 // startStepCA runs step-ca as a process of its own: an authority with a database,
 // which remembers what it issued across a kill.
-func startStepCA(t testing.TB, z *testZone) (directory string, roots []byte, restart func()) {
+func startStepCA(t testing.TB, z *testZone) (directory string, roots []byte, restart func(wiped bool)) {
 	t.Helper()
 	binary, dir, addr := findPeer(t, "step-ca"), t.TempDir(), freeAddr(t)
 	rootKey, issuerKey := newKey(t), newKey(t)
@@ -95,7 +95,13 @@ func startStepCA(t testing.TB, z *testZone) (directory string, roots []byte, res
 	}
 	start()
 	t.Cleanup(func() { stop() })
-	return "https://" + addr + "/acme/acme/directory", roots, func() { stop(); start() }
+	return "https://" + addr + "/acme/acme/directory", roots, func(wiped bool) {
+		stop()
+		if wiped {
+			os.Remove(filepath.Join(dir, "db"))
+		}
+		start()
+	}
 }
 
 // TestStepCA has the same code issue from step-ca.
@@ -124,7 +130,7 @@ func TestStepCA(t *testing.T) {
 	if _, err := a.Issue(t.Context(), r, nil, w); err == nil {
 		t.Fatal("the answer was lost, and nobody noticed")
 	}
-	restart()
+	restart(false)
 	issued, err := a.Issue(t.Context(), r, w.prior(r.ID), w)
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +164,12 @@ func TestStepCA(t *testing.T) {
 		t.Error("400 days were given, where 90 are the most")
 	} else {
 		t.Log(err)
+	}
+	// It loses its database, and with it our account and the order.
+	restart(true)
+	r = Request{ID: "c-1", Names: names("a.example", "*.a.example"), Signer: leaf}
+	if _, err := second.Issue(t.Context(), r, w.prior(r.ID), w); err != nil {
+		t.Errorf("after it lost everything: %v", err)
 	}
 	if z.left() != 0 {
 		t.Errorf("%d records are left", z.left())

@@ -120,15 +120,18 @@ func ParseSettings(path string, src []byte) (*Settings, error) {
 	s := defaultSettings()
 	s.Path, s.Raw = path, slices.Clone(src)
 	p := settingsParser{document: &document{path: path}, s: s}
-	root := p.parse(src, maxSettings)
-	for _, f := range p.fields(root, SettingsPath, settingsKeys) {
-		p.top(f)
-	}
-	p.finish()
+	p.all(p.parseZones(src, maxSettings))
 	if err := p.result(); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+func (p *settingsParser) all(root *yaml.Node) {
+	for _, f := range p.fields(root, SettingsPath, settingsKeys) {
+		p.top(f)
+	}
+	p.finish()
 }
 
 var settingsKeys = []string{

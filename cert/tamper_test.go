@@ -98,6 +98,7 @@ func TestAnswers(t *testing.T) {
 	retried := func(err error) bool {
 		return err != nil && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrRateLimited)
 	}
+	count := 0
 	for name, c := range map[string]struct {
 		i    instead
 		r    Request
@@ -148,7 +149,9 @@ func TestAnswers(t *testing.T) {
 			}
 			a.config.Sleep = tick(a)
 			r := c.r
-			r.ID, r.Names, r.Signer = name, names("answers.example"), leaf
+			// Of its own: Pebble uses an authorization again in one case of a hundred, whatever it is told.
+			count++
+			r.ID, r.Names, r.Signer = name, names(fmt.Sprintf("n%d.answers.example", count)), leaf
 			w := newTestWorld(z)
 			_, err = a.Issue(t.Context(), r, nil, w)
 			if !c.want(err) {

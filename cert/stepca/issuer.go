@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/big"
 	mathrand "math/rand/v2"
@@ -19,6 +18,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"slipway/internal/durable"
 	"slipway/key"
 )
 
@@ -57,7 +57,7 @@ type state struct {
 // readState reads ca.json, or makes the keys that it names. A kill in between does
 // no harm: a key of a name is made once.
 func readState(ctx context.Context, o Options) (*state, error) {
-	raw, err := readBounded(filepath.Join(o.Dir, stateFile))
+	raw, err := durable.Read(filepath.Join(o.Dir, stateFile), maxStateFile)
 	if err == nil {
 		s, err := parseState(raw)
 		if err != nil {
@@ -100,7 +100,7 @@ func (s *state) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(dir, stateFile), append(raw, '\n'), 0o600)
+	return durable.Write(filepath.Join(dir, stateFile), append(raw, '\n'), 0o600)
 }
 
 // pair is what the authority signs with.
@@ -211,7 +211,7 @@ func sign(template, parent *x509.Certificate, public crypto.PublicKey, signer cr
 	if err != nil {
 		return nil, err
 	}
-	return made, replace(path, toPEM(made), 0o644)
+	return made, durable.Write(path, toPEM(made), 0o644)
 }
 
 // listen takes the authority's address: the one that is set, the one on record, or a
@@ -253,7 +253,7 @@ func samePublic(a, b crypto.PublicKey) bool {
 }
 
 func readCertificate(path string) (*x509.Certificate, error) {
-	raw, err := readBounded(path)
+	raw, err := durable.Read(path, maxStateFile)
 	if err != nil {
 		return nil, err
 	}
@@ -266,48 +266,4 @@ func readCertificate(path string) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
-}
-
-func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxStateFile+1))
-	if err == nil && len(raw) > maxStateFile {
-		err = fmt.Errorf("%s is larger than any file of its kind", path)
-	}
-	return raw, err
-}
-
-// replace puts a file in place durably and as a whole.
-func replace(path string, content []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	err = f.Chmod(mode)
-	if err == nil {
-		_, err = f.Write(content)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

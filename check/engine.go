@@ -177,8 +177,9 @@ func (e *Engine) prepare(ctx context.Context, in Input) (*question, error) {
 	}
 	findings = slices.Concat(findings, broken, unserved)
 	return &question{
-		Input: in, inForce: inForce, signals: signals, bundles: bundles, policies: policies,
-		facts: policyInput(in, inForce, settings, signals, findings),
+		Input: in, inForce: inForce, signals: signals, bundles: bundles,
+		policies: policies.Within(policy.Limits{Time: inForce.PolicyLimits.Time, Memory: inForce.PolicyLimits.Memory}),
+		facts:    policyInput(in, inForce, settings, signals, findings),
 	}, nil
 }
 

@@ -2,6 +2,8 @@ package repo
 
 import (
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -42,6 +44,20 @@ type MailSender struct {
 	Addresses []netip.Addr
 	Line      int `json:"-"`
 }
+
+// PolicyLimits are what one rule of the policies may take on one zone. 0 is the default.
+type PolicyLimits struct {
+	Time   time.Duration
+	Memory int64 // bytes
+}
+
+// Bounds of PolicyLimits: room for a rule to do its work, and none to stop the gate.
+const (
+	MinPolicyTime   = 100 * time.Millisecond
+	MaxPolicyTime   = 30 * time.Second
+	MinPolicyMemory = 16 << 20
+	MaxPolicyMemory = 1 << 30
+)
 
 const (
 	maxWaivers     = 10000
@@ -203,5 +219,25 @@ func (p *settingsParser) readSenders(f field) {
 		}
 		seen[s.Domain] = true
 		p.s.Mail.Senders = append(p.s.Mail.Senders, s)
+	}
+}
+
+// readPolicies reads `policies: {limits: {time: 2s, memory: 96MB}}`.
+func (p *settingsParser) readPolicies(f field) {
+	for _, k := range p.fields(f.value, "policies", []string{"limits"}) {
+		for _, l := range p.fields(k.value, "policies limits", []string{"time", "memory"}) {
+			if l.name == "time" {
+				p.s.PolicyLimits.Time = p.duration(l.value, "policies limits time", MinPolicyTime, MaxPolicyTime)
+				continue
+			}
+			text := p.text(l.value, "policies limits memory")
+			digits, found := strings.CutSuffix(text, "MB")
+			n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 32)
+			if n <<= 20; !found || err != nil || n < MinPolicyMemory || n > MaxPolicyMemory {
+				p.fail(follow(l.value), "write for example 96MB", "policies limits memory: %q is not from %dMB to %dMB", text, MinPolicyMemory>>20, MaxPolicyMemory>>20)
+				continue
+			}
+			p.s.PolicyLimits.Memory = n
+		}
 	}
 }

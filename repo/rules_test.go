@@ -28,6 +28,8 @@ mail:
   dmarc: v=DMARC1; p=reject
   senders:
     Finmicro.example: [192.0.2.25, '2001:db8::25']
+policies:
+  limits: {time: 5s, memory: 256MB}
 `
 
 func TestRuleSettings(t *testing.T) {
@@ -53,6 +55,9 @@ func TestRuleSettings(t *testing.T) {
 	mail := MailTemplates{SPF: "v=spf1 include:_spf.finmicro.example -all", DMARC: "v=DMARC1; p=reject", Senders: []MailSender{
 		{Domain: "finmicro.example", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")}, Line: 17},
 	}}
+	if s.PolicyLimits != (PolicyLimits{5 * time.Second, 256 << 20}) {
+		t.Errorf("got %+v", s.PolicyLimits)
+	}
 	if !reflect.DeepEqual(s.Mail, mail) {
 		t.Errorf("got %+v", s.Mail)
 	}
@@ -71,6 +76,9 @@ func TestRuleSettingsFaults(t *testing.T) {
 		{"waivers that are no list", "waivers: {rule: wildcard}\n", "must be a list", 1},
 		{"no reason", strings.Replace(waiver, "    reason: The shop names its branches itself\n", "", 1), "has no reason", 2},
 		{"a poor reason", strings.Replace(waiver, "The shop names its branches itself", "ok", 1), "2 characters", 4},
+		{"too long for a policy", "policies: {limits: {time: 1h}}\n", "not a usable length", 1},
+		{"too much for a policy", "policies:\n  limits:\n    memory: 2048MB\n", "16MB to 1024MB", 3},
+		{"memory without unit", "policies: {limits: {memory: 100}}\n", "16MB to 1024MB", 1},
 		{"a sender that is no address", "mail:\n  senders: {a.example: [mail.a.example]}\n", `"mail.a.example" is not an IP address`, 2},
 		{"senders twice", "mail:\n  senders:\n    a.example: []\n    A.example: []\n", "A.example stands twice", 4},
 		{"nobody", strings.Replace(waiver, "Ivy@finmicro.example", "[]", 1), "one e-mail address", 5},

@@ -37,6 +37,7 @@ type Settings struct {
 	Rules           []RuleSetting     // severities of lint rules where they differ from the rules' own
 	Waivers         []Waiver          // of lint rules, each for one record
 	Mail            MailTemplates     // what external zones with mail must say
+	PolicyLimits    PolicyLimits      // what one rule of the policies may take
 	Certificates    Certificates
 	Raw             []byte // the file as read
 	Path            string
@@ -137,7 +138,7 @@ func (p *settingsParser) all(root *yaml.Node) {
 var settingsKeys = []string{
 	"organisation", "domain", "brands", "allowed-external", "zones", "groups", "approvals", "providers",
 	"restricted-types", "third-parties", "administrators", "ttl", "drift", "soa",
-	"rules", "waivers", "mail", "certificates",
+	"rules", "waivers", "mail", "policies", "certificates",
 }
 
 type settingsParser struct {
@@ -214,6 +215,8 @@ func (p *settingsParser) top(f field) {
 		p.readWaivers(f)
 	case "mail":
 		p.readMail(f)
+	case "policies":
+		p.readPolicies(f)
 	case "certificates":
 		p.readCertificates(f)
 	case "soa":

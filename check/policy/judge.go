@@ -59,7 +59,7 @@ func (p *Policies) ask(ctx context.Context, doc ast.Object, in Input, z Zone, as
 
 // answers asks one rule.
 func (p *Policies) answers(ctx context.Context, r rule, doc ast.Object, z Zone, asOf time.Time, options ...rego.EvalOption) ([]finding.Finding, error) {
-	answer, ok, err := eval(ctx, r.query, doc, asOf, options...)
+	answer, ok, err := p.eval(ctx, r.query, doc, asOf, options...)
 	if err != nil {
 		return nil, r.unanswered(ctx, z, err)
 	}
@@ -91,7 +91,7 @@ func (p *Policies) excepted(ctx context.Context, r rule, doc ast.Object, asOf ti
 	if !has {
 		return false, nil
 	}
-	answer, ok, err := eval(ctx, query, doc, asOf)
+	answer, ok, err := p.eval(ctx, query, doc, asOf)
 	if err != nil || !ok {
 		return false, err
 	}
@@ -249,7 +249,7 @@ func (p *Policies) Decide(ctx context.Context, in Input, asOf time.Time) (Decisi
 	if err != nil {
 		return Decision{}, err
 	}
-	answer, ok, err := eval(ctx, p.tier, doc, asOf)
+	answer, ok, err := p.eval(ctx, p.tier, doc, asOf)
 	if err != nil {
 		if ctx.Err() != nil {
 			return Decision{}, ctx.Err()

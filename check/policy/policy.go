@@ -19,7 +19,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -35,9 +34,6 @@ const (
 	MaxFiles      = 1000
 	MaxFileBytes  = 1 << 20
 	MaxTotalBytes = 16 << 20
-
-	// EvalTimeout is how long one rule may take on one zone.
-	EvalTimeout = 2 * time.Second
 
 	// MaxInput is how large the input may be as JSON: some 200,000 edits.
 	MaxInput = 128 << 20
@@ -124,6 +120,7 @@ type Policies struct {
 	exceptions map[string]rego.PreparedEvalQuery
 	tier       rego.PreparedEvalQuery
 	tierPlace  zone.Place
+	limits     Limits
 }
 
 // Compile makes policies of bundles. An error is a *zone.Error that names file and line.

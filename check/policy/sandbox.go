@@ -2,14 +2,11 @@ package policy
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // This file holds what policies may use and how much of it.
@@ -44,15 +41,15 @@ func capabilities() *ast.Capabilities {
 }
 
 // eval asks one prepared query. ok is false when the answer is undefined.
-func eval(ctx context.Context, q rego.PreparedEvalQuery, input ast.Value, asOf time.Time, options ...rego.EvalOption) (answer any, ok bool, err error) {
-	bounded, cancel := context.WithTimeout(ctx, EvalTimeout)
-	defer cancel()
-	rs, err := q.Eval(bounded, append(options, rego.EvalParsedInput(input), rego.EvalTime(asOf), rego.EvalSortSets(true))...)
+func (p *Policies) eval(ctx context.Context, q rego.PreparedEvalQuery, input ast.Value, asOf time.Time, options ...rego.EvalOption) (answer any, ok bool, err error) {
+	w := p.limits.guard(ctx)
+	rs, err := q.Eval(w.ctx, append(options, rego.EvalParsedInput(input), rego.EvalTime(asOf), rego.EvalSortSets(true))...)
+	past := w.end()
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, false, ctx.Err()
-	case topdown.IsCancel(err) || errors.Is(bounded.Err(), context.DeadlineExceeded):
-		return nil, false, fmt.Errorf("took longer than %s", EvalTimeout)
+	case past != nil: // an answer that came after all is none: another run would not get it
+		return nil, false, past
 	case err != nil:
 		return nil, false, err
 	case len(rs) == 0:

@@ -18,9 +18,6 @@ import (
 	"slipway/zone"
 )
 
-// TestTimeout is how long one test may take.
-const TestTimeout = 5 * time.Second
-
 // TestReport is what the tests of policies came to.
 type TestReport struct {
 	Tests    []TestResult `json:"tests"`
@@ -188,8 +185,7 @@ var testName = regexp.MustCompile(`^(todo_)?test_`)
 // a test that stops half-way tests nothing. OPA's own runner is not used because it
 // links Go's testing package into the tool.
 func (one *TestResult) run(ctx context.Context, compiler *ast.Compiler, store storage.Store, ref string, watched topdown.QueryTracer) error {
-	bounded, cancel := context.WithTimeout(ctx, TestTimeout)
-	defer cancel()
+	w := Limits{Time: TestTimeout}.guard(ctx)
 	rs, err := rego.New(
 		rego.Compiler(compiler),
 		rego.Store(store),
@@ -197,12 +193,13 @@ func (one *TestResult) run(ctx context.Context, compiler *ast.Compiler, store st
 		rego.Query("x := "+ref),
 		rego.StrictBuiltinErrors(true),
 		rego.QueryTracer(watched),
-	).Eval(bounded)
+	).Eval(w.ctx)
+	past := w.end()
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case bounded.Err() != nil:
-		one.Problem = fmt.Sprintf("it took longer than %s", TestTimeout)
+	case past != nil:
+		one.Problem = "it " + past.Error()
 	case err != nil:
 		one.Problem = err.Error()
 	case len(rs) > 0:
@@ -248,7 +245,7 @@ func (p *Policies) Time(ctx context.Context, in Input, asOf time.Time, rounds in
 		return nil
 	}
 	for _, r := range p.rules {
-		alone := &Policies{rules: []rule{r}, exceptions: p.exceptions}
+		alone := &Policies{rules: []rule{r}, exceptions: p.exceptions, limits: p.limits}
 		if err := measure(r.ID, r.Name, func() error { _, err := alone.Judge(ctx, in, asOf); return err }); err != nil {
 			return nil, err
 		}

@@ -175,6 +175,12 @@ func embeddedSCTs(leaf *x509.Certificate) ([]SCT, error) {
 	return list, nil
 }
 
+// What is wrong with a certificate that asking for another one mends.
+var (
+	errOtherKey = errors.New("it is for another key than was asked for")
+	errExpired  = errors.New("it has expired already")
+)
+
 // Check refuses a chain that is not what was asked for: other names, another key, a chain that does not hang together, dates that make no sense.
 func Check(r Request, chain [][]byte, now time.Time) error {
 	all, err := parseAll(chain)
@@ -200,7 +206,7 @@ func Check(r Request, chain [][]byte, now time.Time) error {
 	case now.Add(clockSkew).Before(leaf.NotBefore):
 		return fmt.Errorf("it is valid from %s only. If that is not in the future, see that this machine's clock is right", leaf.NotBefore)
 	case !now.Before(leaf.NotAfter):
-		return fmt.Errorf("it has expired already, at %s. If that is not in the past, see that this machine's clock is right", leaf.NotAfter)
+		return fmt.Errorf("%w, at %s. If that is not in the past, see that this machine's clock is right", errExpired, leaf.NotAfter)
 	case r.Validity > 0 && life > r.Validity+2*clockSkew: // authorities date back a little
 		return fmt.Errorf("it is valid for %s, and %s were asked for", life, r.Validity)
 	}
@@ -211,8 +217,6 @@ func Check(r Request, chain [][]byte, now time.Time) error {
 	}
 	return nil
 }
-
-var errOtherKey = errors.New("it is for another key than was asked for")
 
 func checkKey(r Request, leaf *x509.Certificate) error {
 	var want crypto.PublicKey

@@ -52,11 +52,12 @@ func (a *Authority) issue(ctx context.Context, r Request, prior *Order, w World)
 	}
 	if i.at != nil {
 		issued, err := i.run(ctx)
-		if !errors.Is(err, errOtherKey) {
+		if !errors.Is(err, errOtherKey) && !errors.Is(err, errExpired) {
 			return issued, err
 		}
-		// The key is gone with which it was begun, or the authority gave one order to two
-		// requests for the same names, as it may: nobody has anything of that certificate here.
+		// Nobody has anything of that certificate any more: it has expired while nobody
+		// went on with it, the key is gone with which it was begun, or the authority gave one
+		// order to two requests for the same names, as it may.
 		i.at = nil
 	}
 	if err := i.begin(ctx); err != nil {
@@ -151,7 +152,7 @@ func (i *issuance) begin(ctx context.Context) error {
 		want.Replaces = ""
 		got, err = a.post(ctx, a.dir.NewOrderURL, want, at)
 	}
-	if errors.As(err, &p) && p.Type == "malformed" && want.NotAfter != "" {
+	if want.NotAfter != "" && errors.As(err, &p) && p.Type == "malformed" && strings.Contains(strings.ToLower(p.Detail), "notafter") {
 		return fmt.Errorf("%w: %s lets nobody choose how long a certificate is valid. Take the validity out of the settings, or choose one of its profiles (%s: %s)", ErrRefused, a.config.Name, a.config.Name, p.Detail)
 	}
 	if err != nil {

@@ -343,6 +343,26 @@ func TestKeyIsGone(t *testing.T) {
 	}
 }
 
+// TestExpiredMeanwhile goes on with an order when its certificate is long of no use.
+func TestExpiredMeanwhile(t *testing.T) {
+	z := newTestZone(t)
+	p := startPebble(t, z, pebbleOptions{})
+	a := connect(t, p.config(newKey(t)))
+	w := newTestWorld(z)
+	r := Request{ID: "c-1", Names: names("late.example"), Signer: newKey(t), Validity: time.Hour}
+	if _, err := a.Issue(t.Context(), r, nil, w); err != nil {
+		t.Fatal(err)
+	}
+	a.config.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	issued, err := a.Issue(t.Context(), r, w.prior(r.ID), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Describe(issued.Chain); err != nil || !c.NotAfter.After(a.config.Now()) {
+		t.Errorf("the expired certificate came again (%v)", err)
+	}
+}
+
 // TestCSR has the app's platform hold the key.
 func TestCSR(t *testing.T) {
 	z := newTestZone(t)

@@ -337,7 +337,7 @@ func (r *Registry) Get(id string) (Certificate, bool) {
 	return found.view(), true
 }
 
-// Order is the open order of a request, and its issued certificate when there is one.
+// Order is the open order of a request, or its certificate once that is issued.
 func (r *Registry) Order(id string) (*Order, *Certificate) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

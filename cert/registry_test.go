@@ -333,3 +333,28 @@ func BenchmarkGetPrefix(b *testing.B) {
 		}
 	}
 }
+
+func FuzzTake(f *testing.F) {
+	log, _ := story()
+	for _, e := range log.events {
+		f.Add(string(e.Event.Action), []byte(e.Event.Details))
+	}
+	f.Fuzz(func(t *testing.T, action string, details []byte) {
+		g := NewRegistry()
+		e := audit.Receipt{Event: audit.Event{Action: audit.Action(action), Details: details, Timestamp: start}}
+		if g.Take(e) != nil {
+			return
+		}
+		if err := g.Take(e); err != nil {
+			t.Fatalf("taken once, and not twice: %v", err)
+		}
+		for _, c := range g.Find(Query{}, start) {
+			if _, ok := g.Get(c.ID); !ok || len(c.Names) > maxNames {
+				t.Fatalf("found, and not to be had: %+v", c)
+			}
+			g.Order(c.Request)
+		}
+		g.Due(start, 0)
+		g.Challenges()
+	})
+}

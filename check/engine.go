@@ -127,6 +127,9 @@ func (e *Engine) prepare(ctx context.Context, in Input) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Compiling takes longer than anything else, and needs nothing that is found out meanwhile.
+	inForcePolicies := e.compileMeanwhile(ctx, in.Base)
+	defer inForcePolicies.wait()
 	if in.Change == nil {
 		if in.Change, err = change.Compute(ctx, in.Repo, in.Base, in.Head); err != nil {
 			return nil, err
@@ -159,11 +162,7 @@ func (e *Engine) prepare(ctx context.Context, in Input) (*question, error) {
 		Dependants: relying, Pasts: past, AsOf: in.AsOf,
 	})
 
-	bundles, err := e.bundles(ctx, in.Base)
-	if err != nil {
-		return nil, err
-	}
-	policies, err := e.compile(ctx, bundles)
+	bundles, policies, err := inForcePolicies.wait()
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +174,15 @@ func (e *Engine) prepare(ctx context.Context, in Input) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings = slices.Concat(findings, broken, unserved)
+	certificates, bad, err := certificatesWanted(ctx, in, settings)
+	if err != nil {
+		return nil, err
+	}
+	findings = slices.Concat(findings, broken, unserved, bad)
 	return &question{
 		Input: in, inForce: inForce, signals: signals, bundles: bundles,
 		policies: policies.Within(policy.Limits{Time: inForce.PolicyLimits.Time, Memory: inForce.PolicyLimits.Memory}),
-		facts:    policyInput(in, inForce, settings, signals, findings),
+		facts:    policyInput(in, inForce, settings, certificates, signals, findings),
 	}, nil
 }
 

@@ -73,6 +73,32 @@ func (e *Engine) Policies(ctx context.Context, t *repo.Tree) (*policy.Policies, 
 	return e.compile(ctx, bundles)
 }
 
+// compilation is policies that are being compiled.
+type compilation struct {
+	done     chan struct{}
+	bundles  []policy.Bundle
+	policies *policy.Policies
+	err      error
+}
+
+// compileMeanwhile begins to compile the policies that a tree puts in force. The caller waits for it,
+// whatever happens, since it reads the tree's repository.
+func (e *Engine) compileMeanwhile(ctx context.Context, t *repo.Tree) *compilation {
+	c := &compilation{done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		if c.bundles, c.err = e.bundles(ctx, t); c.err == nil {
+			c.policies, c.err = e.compile(ctx, c.bundles)
+		}
+	}()
+	return c
+}
+
+func (c *compilation) wait() ([]policy.Bundle, *policy.Policies, error) {
+	<-c.done
+	return c.bundles, c.policies, c.err
+}
+
 // compile returns compiled policies, from the cache where it can.
 func (e *Engine) compile(ctx context.Context, bundles []policy.Bundle) (*policy.Policies, error) {
 	key := policy.Digest(bundles...)

@@ -141,3 +141,38 @@ func BenchmarkParseName(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRevised100k is what a new version of a large zone costs where the one before is known.
+func BenchmarkRevised100k(b *testing.B) {
+	f, _ := ParseYAML("example.com", "example.com.yaml", bigZone(benchNames, -1))
+	head := string(bigZone(benchNames, benchNames/2))
+	b.ReportAllocs()
+	for b.Loop() {
+		if g, err := f.Revised("example.com.yaml", head); err != nil || g.length() != f.length() {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkMentioning100k looks for what points at one name.
+func BenchmarkMentioning100k(b *testing.B) {
+	f, _ := ParseYAML("example.com", "example.com.yaml", bigZone(benchNames, -1))
+	s := NewSearch(map[Name]bool{"target41.example.net": true})
+	b.ReportAllocs()
+	for b.Loop() {
+		if sets, err := f.Mentioning(s); err != nil || len(sets) != 1 {
+			b.Fatal(sets, err)
+		}
+	}
+}
+
+func BenchmarkNewDigest100k(b *testing.B) {
+	src := string(bigZone(benchNames, -1))
+	b.SetBytes(int64(len(src)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if d := NewDigest(src); len(d) == 0 {
+			b.Fatal("nothing is spoken of")
+		}
+	}
+}

@@ -148,9 +148,19 @@ func first(a, b int) int {
 }
 
 func notASCII(s string) int {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return i
+	for from := 0; from < len(s); from += 64 {
+		var all byte // of a stretch at a time, which the compiler makes fast
+		stretch := s[from:min(from+64, len(s))]
+		for i := 0; i < len(stretch); i++ {
+			all |= stretch[i]
+		}
+		if all < 0x80 {
+			continue
+		}
+		for i := 0; i < len(stretch); i++ {
+			if stretch[i] >= 0x80 {
+				return from + i
+			}
 		}
 	}
 	return -1

@@ -124,6 +124,12 @@ func TestPermits(t *testing.T) {
 			t.Errorf("%s: %+v %v", p, d, err)
 		}
 	}
+	any := Request{Name: "pay.finmicro.example", Authority: []string{"ca.example"}, Account: AnyAccount, Method: "dns-01"}
+	for p, want := range map[string]bool{"accounturi=x": true, "accounturi=x; accounturi=x": false, "accounturi=x; validationmethods=http-01": false} {
+		if d, err := Permits(t.Context(), any, records(map[zone.Name][]string{"finmicro.example": {`0 issue "ca.example; ` + p + `"`}})); d.Permitted != want || err != nil {
+			t.Errorf("%s: %+v %v", p, d, err)
+		}
+	}
 	if d, _ := Permits(t.Context(), Request{Name: "pay.finmicro.example", Authority: []string{""}}, records(map[zone.Name][]string{"finmicro.example": {`0 issue ";"`}})); d.Permitted {
 		t.Error("nobody is an authority")
 	}

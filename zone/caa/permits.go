@@ -13,9 +13,12 @@ import (
 type Request struct {
 	Name      zone.Name // "*.…" for a wildcard
 	Authority []string  // domains by which the authority knows itself: "letsencrypt.org"
-	Account   string    // URI of our account there (RFC 8657 section 3); "" for none
+	Account   string    // URI of our account there (RFC 8657 section 3); "" for none, or AnyAccount
 	Method    string    // how control of the name is proved (RFC 8657 section 4): "dns-01"
 }
+
+// AnyAccount is the account of who does not know it: a condition on one account counts as met.
+const AnyAccount = "*"
 
 // Decision is whether the authority may issue.
 type Decision struct {
@@ -119,10 +122,14 @@ func (i Issuer) unmet(q Request) string {
 	// RFC 8657 section 3: several, or none of the authority's, cannot be met.
 	case len(accounts) > 1:
 		return "name more than one account in one record, which no account can meet"
+	case len(accounts) == 1 && q.Account == AnyAccount:
+		// The methods still count.
 	case len(accounts) == 1 && q.Account == "":
 		return "only for the account " + accounts[0] + ", and we have none there"
 	case len(accounts) == 1 && accounts[0] != q.Account:
 		return "only for the account " + accounts[0] + ", and ours is " + q.Account
+	}
+	switch {
 	case len(methods) > 1:
 		return "name the ways of proof twice in one record, which no way can meet"
 	case len(methods) == 1 && (q.Method == "" || !slices.Contains(strings.Split(methods[0], ","), q.Method)):

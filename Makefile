@@ -34,13 +34,16 @@ bench:
 CONFTEST ?= github.com/open-policy-agent/conftest@v0.71.1
 PEBBLE   ?= github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
 STEP_CA  ?= github.com/smallstep/certificates/cmd/step-ca@v0.30.2
+LOCAL_KMS ?= github.com/nsmithuk/local-kms@v0.0.0-20260228092603-2a5e92d09ab6
 peers:
 	@bin="$$($(GO) env GOBIN)"; bin="$${bin:-$$($(GO) env GOPATH)/bin}"; missing=0; \
-	for peer in $(CONFTEST) $(PEBBLE) $(STEP_CA); do \
+	for peer in $(CONFTEST) $(PEBBLE) $(STEP_CA) $(LOCAL_KMS); do \
 	  path="$${peer%@*}"; version="$${peer#*@}"; \
 	  $(GO) version -m "$$bin/$${path##*/}" 2>/dev/null | grep -q "mod.*[[:space:]]$$version[[:space:]]" || \
 	    CGO_ENABLED=0 GOFLAGS=-mod=mod $(GO) install "$$peer" || missing=1; \
-	done; exit $$missing
+	done; \
+	$(GO) build -C key/vault/testdata/vaultd -o "$$bin/slipway-vaultd" . || missing=1; \
+	exit $$missing
 
 # One change judged by Slipway, and the same zones looked through by conftest.
 bench-peers: peers

@@ -1,0 +1,153 @@
+// Package cloudflare is the provider for Cloudflare DNS. A plan is applied in batches that
+// Cloudflare makes whole or not at all; a record that is replaced is named by the
+// identifier that was read, so that a batch fails when somebody removed it meanwhile. It
+// creates no zone. Proxying and automatic TTLs are kept as octoDNS writes them; comments
+// and tags stay as they are. Read this file first, then read.go, record.go and apply.go.
+package cloudflare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/cloudflare/cloudflare-go/v6/dns"
+	"github.com/cloudflare/cloudflare-go/v6/option"
+	"github.com/cloudflare/cloudflare-go/v6/zones"
+
+	"slipway/provider"
+	"slipway/provider/service"
+	"slipway/secret"
+	"slipway/zone"
+)
+
+// Type is the provider's type in slipway.yaml.
+const Type = "cloudflare"
+
+// Defaults.
+const (
+	DefaultAttempts = 6   // of one request, when it is throttled or fails for a moment
+	DefaultBatch    = 200 // record changes in one batch: what zones on the free plan take
+)
+
+// refetch is after how long the token is fetched again from where it is kept.
+const refetch = 10 * time.Minute
+
+// Settings say which zones of which account.
+type Settings struct {
+	Name    string // what slipway.yaml calls this provider, for receipts; default Type
+	Account string // account ID, where the token sees the zone's name in several accounts
+
+	// Token is where an API token is kept that may read zones and edit DNS.
+	Token   secret.Ref
+	Secrets func(ctx context.Context, ref secret.Ref) (secret.Value, error) // default secret.Resolve
+
+	ZoneIDs    map[zone.Name]string // zone IDs where a name alone is not enough
+	DefaultTTL int                  // seconds; default provider.DefaultTTL
+	Batch      int                  // default DefaultBatch
+	Journal    string               // directory for the journal; "" keeps it in memory
+
+	Endpoint string       // default: Cloudflare's
+	Client   *http.Client // default: the SDK's own
+	Attempts int          // default DefaultAttempts
+
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// Provider implements provider.Provider. It is safe for concurrent use.
+type Provider struct {
+	s       Settings
+	zones   *zones.ZoneService
+	records *dns.RecordService
+	journal *service.Journal
+}
+
+var identifier = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// New makes the provider. It reaches no server.
+func New(_ context.Context, s Settings) (*Provider, error) {
+	if s.Name == "" {
+		s.Name = Type
+	}
+	if s.DefaultTTL == 0 {
+		s.DefaultTTL = provider.DefaultTTL
+	}
+	if s.Secrets == nil {
+		s.Secrets = secret.Resolve
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.Attempts == 0 {
+		s.Attempts = DefaultAttempts
+	}
+	if s.Batch == 0 {
+		s.Batch = DefaultBatch
+	}
+	switch {
+	case s.DefaultTTL < minTTL || s.DefaultTTL > maxTTL:
+		return nil, fmt.Errorf("cloudflare: the default TTL must be from %d to %d seconds", minTTL, maxTTL)
+	case s.Token == "":
+		return nil, errors.New("cloudflare: token must say where an API token is kept")
+	case s.Account != "" && !identifier.MatchString(s.Account):
+		return nil, errors.New("cloudflare: account must be an account ID: 32 hexadecimal digits")
+	}
+	for z, id := range s.ZoneIDs {
+		if !identifier.MatchString(id) {
+			return nil, fmt.Errorf("cloudflare: the ID of zone %s must be 32 hexadecimal digits", z)
+		}
+	}
+	token := &service.Credential{Ref: s.Token, Fetch: s.Secrets, Keep: refetch, Now: s.Now}
+	options := []option.RequestOption{
+		option.WithEnvironmentProduction(), option.WithMaxRetries(s.Attempts - 1),
+		option.WithMiddleware(func(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+			v, err := token.Get(r.Context())
+			if err != nil {
+				return nil, err
+			}
+			r.Header.Set("Authorization", "Bearer "+v.Reveal())
+			return next(r)
+		}),
+	}
+	if s.Endpoint != "" {
+		options = append(options, option.WithBaseURL(s.Endpoint))
+	}
+	if s.Client != nil {
+		options = append(options, option.WithHTTPClient(s.Client))
+	}
+	journal, err := service.OpenJournal(s.Journal)
+	if err != nil {
+		return nil, fmt.Errorf("cloudflare: %w", err)
+	}
+	return &Provider{s: s, zones: zones.NewZoneService(options...), records: dns.NewRecordService(options...), journal: journal}, nil
+}
+
+// Read implements provider.Provider.
+func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
+	s, err := p.read(ctx, z)
+	if err != nil {
+		return nil, service.Fault(z, err)
+	}
+	return s.live, nil
+}
+
+// Unmanaged lists what is in the zone and stays as it is, whatever a plan says.
+func (p *Provider) Unmanaged(ctx context.Context, z zone.Name) ([]service.Unmanaged, error) {
+	s, err := p.read(ctx, z)
+	if err != nil {
+		return nil, service.Fault(z, err)
+	}
+	return s.unmanaged, nil
+}
+
+// Apply implements provider.Provider.
+func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
+	return service.Service{
+		Name: p.s.Name, DefaultTTL: p.s.DefaultTTL, Journal: p.journal, Now: p.s.Now, Sleep: p.s.Sleep,
+		Check: func(set zone.RRSet) error { return check(plan.Zone, set) },
+		Read:  func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
+	}.Apply(ctx, plan)
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"slipway/cert/assess"
 	"slipway/check/lint"
 	"slipway/check/policy"
 	"slipway/check/risk"
@@ -118,7 +119,7 @@ func withoutProvider(ctx context.Context, in Input) ([]Finding, error) {
 }
 
 // policyInput gathers what policies see.
-func policyInput(in Input, inForce, settings *repo.Settings, signals []Signal, findings []Finding) policy.Input {
+func policyInput(in Input, inForce, settings *repo.Settings, certificates []assess.Facts, signals []Signal, findings []Finding) policy.Input {
 	facts := policy.Input{
 		Organisation: policy.Organisation{
 			Name: inForce.Organisation, Domain: inForce.Domain, Brands: inForce.Brands, AllowedExternal: allowedExternal(inForce),
@@ -128,6 +129,7 @@ func policyInput(in Input, inForce, settings *repo.Settings, signals []Signal, f
 		},
 		AsOf:          in.AsOf.Format(time.RFC3339),
 		Change:        policy.NewChange(in.Change),
+		Certificates:  certificates,
 		Findings:      findings,
 		ApprovalRules: slices.Sorted(maps.Keys(inForce.Approvals)),
 	}

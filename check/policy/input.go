@@ -9,6 +9,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"slipway/cert/assess"
 	"slipway/change"
 	"slipway/check/finding"
 	"slipway/repo"
@@ -24,7 +25,8 @@ type Input struct {
 	AsOf          string            `json:"as_of"` // RFC 3339, UTC
 	Zones         []Zone            `json:"zones"` // every zone that the change touches
 	Change        Change            `json:"change"`
-	Apps          []App             `json:"apps"` // every app whose manifest the change touches
+	Apps          []App             `json:"apps"`         // every app whose manifest the change touches
+	Certificates  []assess.Facts    `json:"certificates"` // that the apps of the change want
 	Signals       []Signal          `json:"signals"`
 	Findings      []finding.Finding `json:"findings"`
 	ApprovalRules []string          `json:"approval_rules"` // names of the rules in slipway.yaml
@@ -139,7 +141,7 @@ func (in Input) value() (ast.Object, error) {
 	in.Organisation.Brands = list(in.Organisation.Brands)
 	in.Organisation.AllowedExternal = list(in.Organisation.AllowedExternal)
 	in.Requester.Groups = list(in.Requester.Groups)
-	in.Zones, in.Apps = list(in.Zones), list(in.Apps)
+	in.Zones, in.Apps, in.Certificates = list(in.Zones), list(in.Apps), list(in.Certificates)
 	in.Signals, in.Findings = list(in.Signals), list(in.Findings)
 	in.ApprovalRules = list(in.ApprovalRules)
 	v, err := toValue(in)

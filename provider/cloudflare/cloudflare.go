@@ -26,11 +26,8 @@ import (
 // Type is the provider's type in slipway.yaml.
 const Type = "cloudflare"
 
-// Defaults.
-const (
-	DefaultAttempts = 6   // of one request, when it is throttled or fails for a moment
-	DefaultBatch    = 200 // record changes in one batch: what zones on the free plan take
-)
+// DefaultBatch is how many record changes go into one batch: what zones on the free plan take.
+const DefaultBatch = 200
 
 // refetch is after how long the token is fetched again from where it is kept.
 const refetch = 10 * time.Minute
@@ -50,8 +47,8 @@ type Settings struct {
 	Journal    string               // directory for the journal; "" keeps it in memory
 
 	Endpoint string       // default: Cloudflare's
-	Client   *http.Client // default: the SDK's own
-	Attempts int          // default DefaultAttempts
+	Client   *http.Client // default: one with a time limit of a minute
+	Attempts int          // of one request when it is throttled; default service.DefaultAttempts
 
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -81,9 +78,6 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	if s.Attempts == 0 {
-		s.Attempts = DefaultAttempts
-	}
 	if s.Batch == 0 {
 		s.Batch = DefaultBatch
 	}
@@ -100,9 +94,15 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 			return nil, fmt.Errorf("cloudflare: the ID of zone %s must be 32 hexadecimal digits", z)
 		}
 	}
+	client := &http.Client{Timeout: time.Minute}
+	if s.Client != nil {
+		*client = *s.Client
+	}
+	client.Transport = &service.Retry{Base: client.Transport, Attempts: s.Attempts, Sleep: s.Sleep}
 	token := &service.Credential{Ref: s.Token, Fetch: s.Secrets, Keep: refetch, Now: s.Now}
 	options := []option.RequestOption{
-		option.WithEnvironmentProduction(), option.WithMaxRetries(s.Attempts - 1),
+		// The SDK's own retries would send a batch again whose answer was lost.
+		option.WithEnvironmentProduction(), option.WithMaxRetries(0), option.WithHTTPClient(client),
 		option.WithMiddleware(func(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
 			v, err := token.Get(r.Context())
 			if err != nil {
@@ -114,9 +114,6 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 	}
 	if s.Endpoint != "" {
 		options = append(options, option.WithBaseURL(s.Endpoint))
-	}
-	if s.Client != nil {
-		options = append(options, option.WithHTTPClient(s.Client))
 	}
 	journal, err := service.OpenJournal(s.Journal)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"slipway/provider"
 	"slipway/provider/cloudflare"
@@ -21,6 +22,7 @@ func settings(t *testing.T, f *servicetest.Front) cloudflare.Settings {
 		Token:    "env:CLOUDFLARE_TOKEN",
 		Secrets:  func(context.Context, secret.Ref) (secret.Value, error) { return secret.New(servicetest.Secret), nil },
 		Endpoint: f.URL, Journal: t.TempDir(), Attempts: attempts,
+		Sleep: func(context.Context, time.Duration) error { return nil },
 	}
 }
 
@@ -79,7 +81,7 @@ func TestService(t *testing.T) {
 				return open(t, s)
 			},
 			Throttle: func(w http.ResponseWriter) {
-				w.Header().Set("Retry-After-Ms", "1")
+				w.Header().Set("Retry-After", "240")
 				refuse(w, http.StatusTooManyRequests, 971, "Please wait and consider throttling your request speed")
 			},
 			Deny: func(w http.ResponseWriter) { refuse(w, http.StatusForbidden, 10000, "Authentication error") },

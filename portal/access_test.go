@@ -78,6 +78,17 @@ var permissions = map[string]string{
 	"GET /api/v1/apps/{name}":                "s..n...",
 	"GET /api/v1/drift":                      "s..f...",
 	"POST /api/v1/drift":                     "s..f...",
+	"GET /api/v1/certificates":               "s......",
+	"GET /api/v1/certificates/{id}":          "s..n...",
+	"POST /api/v1/certificates/{id}/renew":   "s.fn.ff",
+	"POST /api/v1/certificates/{id}/revoke":  "s.fn.ff",
+	"POST /api/v1/apps/{name}/certificate":   "s.fnfff",
+	"GET /api/v1/strays":                     "s..f...",
+	"POST /api/v1/strays/{id}/accept":        "sfff.ff",
+	"GET /api/v1/certificate-warnings":       "s..f...",
+	"GET /ca/root.pem":                       ".......",
+	"GET /ca/root.crt":                       ".......",
+	"GET /ca/crl":                            ".......",
 	"GET /api/v1/tokens":                     "s......",
 	"POST /api/v1/tokens":                    "s......",
 	"DELETE /api/v1/tokens/{id}":             "s.nnnn.",
@@ -174,6 +185,12 @@ func (b *bench) try(who, pattern, change string) string {
 	if strings.Contains(pattern, "tokens") {
 		path = strings.ReplaceAll(path, "{id}", token)
 	}
+	switch {
+	case strings.Contains(path, "certificates/{id}"):
+		path = strings.ReplaceAll(path, "{id}", certificateID)
+	case strings.Contains(path, "strays/{id}"):
+		path = strings.ReplaceAll(path, "{id}", strayID)
+	}
 	path = strings.ReplaceAll(path, "{id}", change)
 	if strings.HasPrefix(path, "/api/") {
 		body := map[string]string{
@@ -185,6 +202,12 @@ func (b *bench) try(who, pattern, change string) string {
 			body = `{"decision":"approve","change_digest":"` + changeDigest + `","policy_digest":"` + policyDigest + `"}`
 		case strings.HasSuffix(path, "/cancel"), strings.HasSuffix(path, "/disable"), strings.HasSuffix(path, "/schedule"):
 			body = `{}`
+		case strings.HasSuffix(path, "/revoke"):
+			body = `{"reason":"superseded","why":"Only a test."}`
+		case strings.HasSuffix(path, "/accept"):
+			body = `{"reason":"Only a test."}`
+		case strings.HasSuffix(path, "/certificate"):
+			body = `{"csr":"…"}`
 		case strings.HasSuffix(path, "/wait"):
 			path += "?phase=live&timeout=0s"
 		}

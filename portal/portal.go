@@ -21,6 +21,7 @@ import (
 
 	"slipway/approval"
 	"slipway/audit"
+	"slipway/cert"
 	"slipway/check"
 	"slipway/drift"
 	"slipway/flow"
@@ -46,6 +47,14 @@ type Service interface {
 	App(ctx context.Context, name string) (*repo.App, []lifecycle.State, []audit.Receipt, error)
 	Drift(ctx context.Context, zones []zone.Name) ([]drift.Report, error)
 	LastDrift(ctx context.Context) ([]drift.Report, error)
+	Certificates(ctx context.Context, q cert.Query) []cert.Certificate
+	Certificate(ctx context.Context, id string) (cert.Certificate, []byte, error)
+	RenewCertificate(ctx context.Context, by identity.Person, id string) (cert.Certificate, error)
+	RevokeCertificate(ctx context.Context, by identity.Person, id, reason, why string) (cert.Certificate, error)
+	SignRequest(ctx context.Context, by identity.Person, app string, csr []byte) (cert.Certificate, []byte, error)
+	Strays(ctx context.Context) ([]flow.Stray, error)
+	AcceptStray(ctx context.Context, by identity.Person, id, reason string) error
+	CertificateWarnings(ctx context.Context) ([]cert.WarnDetails, error)
 }
 
 var _ Service = (*flow.Service)(nil)
@@ -60,6 +69,8 @@ type Options struct {
 	Git            http.Handler                                      // the zones repository, at its root; identity.PersonOf says who asks
 	AllowedSigners []byte                                            // for git verify-commit
 	BaseURL        string                                            // as people type it, without a path
+	Root           func() []byte                                     // of the server's own certificate authority, PEM; nil: it has none
+	CRL            func() ([]byte, error)                            // what that authority has revoked, DER
 	DNS            string                                            // address of the internal name server, for the account page
 	Address        func(*http.Request) string                        // client's network address; nil: the connection's
 	Logger         *slog.Logger

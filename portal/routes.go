@@ -43,6 +43,7 @@ func (s *server) routes() []route {
 		onlyOwn  = "third parties: only their own"
 		decides  = "who may do so is decided by the same core for the command line, the API and the portal"
 		ownToken = "one's own tokens"
+		managers = "the app's owner, and the groups that manage certificates (slipway.yaml)"
 	)
 	return []route{
 		{"GET /{$}", signedIn, page, "", s.homePage},
@@ -88,6 +89,14 @@ func (s *server) routes() []route {
 		{"GET /api/v1/apps/{name}", signedIn, api, onlyOwn, s.apiApp},
 		{"GET /api/v1/drift", insider, api, "", s.apiLastDrift},
 		{"POST /api/v1/drift", insider, api, "", s.apiDrift},
+		{"GET /api/v1/certificates", signedIn, api, onlyOwn + " apps'", s.apiCertificates},
+		{"GET /api/v1/certificates/{id}", signedIn, api, onlyOwn + " apps'", s.apiCertificate},
+		{"POST /api/v1/certificates/{id}/renew", signedIn, api, managers, s.apiRenew},
+		{"POST /api/v1/certificates/{id}/revoke", signedIn, api, managers, s.apiRevoke},
+		{"POST /api/v1/apps/{name}/certificate", signedIn, api, "the app's owner", s.apiSign},
+		{"GET /api/v1/strays", insider, api, "", s.apiStrays},
+		{"POST /api/v1/strays/{id}/accept", insider, api, "the groups that manage certificates", s.apiAcceptStray},
+		{"GET /api/v1/certificate-warnings", insider, api, "", s.apiWarnings},
 		{"GET /api/v1/tokens", signedIn, api, ownToken, s.apiTokens},
 		{"POST /api/v1/tokens", signedIn, api, ownToken + "; one made with a token ends with it at the latest", s.apiCreateToken},
 		{"DELETE /api/v1/tokens/{id}", signedIn, api, ownToken + "; administrators: anyone's", s.apiRevokeToken},
@@ -99,6 +108,9 @@ func (s *server) routes() []route {
 
 		{"GET /allowed_signers", anyone, plain, "", s.allowedSigners},
 		{"GET /keys.json", anyone, plain, "", s.publicKeys},
+		{"GET /ca/root.pem", anyone, plain, "the certificate to trust; no secret", s.rootCertificate},
+		{"GET /ca/root.crt", anyone, plain, "the same in DER", s.rootCertificate},
+		{"GET /ca/crl", anyone, plain, "serial numbers of revoked certificates", s.revocations},
 		{"GET /healthz", anyone, plain, "", s.health},
 		{"GET /assets/{file}", anyone, plain, "", s.asset},
 		{"GET /log/", anyone, plain, "the log's tiles name people and digests, and no document", s.logTiles},

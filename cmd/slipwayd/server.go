@@ -402,6 +402,8 @@ func (srv *server) startWeb(ctx context.Context) error {
 		AllowedSigners: repo.AllowedSigners("slipway@"+string(settings.Domain), srv.commits.PublicKey()),
 		BaseURL:        srv.settings.baseURL,
 		DNS:            srv.names.Internal(),
+		Root:           srv.authorities.root,
+		CRL:            srv.authorities.crl,
 		Logger:         srv.log,
 		Now:            time.Now,
 	})

@@ -126,6 +126,10 @@ func (p *Provider) transferRefused(m *message) error {
 	return fmt.Errorf("the server %s answers the request for a transfer with %s", p.s.Server, dns.RcodeToString[m.rcode])
 }
 
+// signingState is the type of the records in which BIND keeps, at the top of a zone, how
+// far it is with signing it (sig-signing-type in its settings).
+const signingState = 65534
+
 // records takes a transfer apart. The text form is what package zone reads zones from,
 // with all that it knows of record types.
 func records(z zone.Name, messages []*message) (*dns.SOA, []zone.RRSet, error) {
@@ -143,6 +147,9 @@ func records(z zone.Name, messages []*message) (*dns.SOA, []zone.RRSet, error) {
 				if i != len(messages)-1 || j != len(msg.Answer)-1 || s.Serial != soa.Serial {
 					return nil, nil, errors.New("the server's transfer has another SOA record in its middle")
 				}
+				continue
+			}
+			if rr.Header().Rrtype == signingState {
 				continue
 			}
 			text.WriteString(rr.String())

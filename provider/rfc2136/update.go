@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -34,12 +35,17 @@ func (v *version) Write(ctx context.Context, parts [][]zone.Edit) (change string
 	}
 	soa := v.soa
 	for i, batch := range batches {
-		if soa, err = v.p.update(ctx, z, soa, batch); err != nil {
+		next, err := v.p.update(ctx, z, soa, batch)
+		if errors.Is(err, errPrerequisite) {
+			next, err = v.again(ctx, i == 0, soa, batch)
+		}
+		if err != nil {
 			if len(batches) > 1 {
 				err = fmt.Errorf("message %d of %d: %w", i+1, len(batches), err)
 			}
 			return "", err
 		}
+		soa = next
 	}
 	return fmt.Sprintf("%s:%s:%d", Type, z, soa.Serial), nil
 }
@@ -78,31 +84,67 @@ func cut(z zone.Name, parts [][]zone.Edit) ([][]zone.Edit, error) {
 	return service.Batches(fitting, maxUpdate, func(e zone.Edit) int { return sizes[zone.Key{Name: e.Name, Type: e.Type}] }), nil
 }
 
-// update sends one message and returns the SOA record after it.
+// again sends a message whose prerequisites did not hold, without that of the serial, when
+// nothing but the serial can be the reason: a server that signs a zone behind the one that
+// it updates (inline-signing) shows the serial of one and compares that of the other, and
+// counts it up at any time. The sets that are changed are prerequisites still, and Apply
+// reads the whole zone afterwards.
+func (v *version) again(ctx context.Context, first bool, soa *dns.SOA, batch []zone.Edit) (*dns.SOA, error) {
+	z := v.live.Zone
+	if first {
+		now, err := v.p.read(ctx, z, true)
+		if err != nil {
+			return nil, err
+		}
+		if now.live.Digest != v.live.Digest {
+			return nil, errPrerequisite
+		}
+		return v.p.update(ctx, z, nil, batch)
+	}
+	c, err := v.p.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if now, err := c.soa(z); err != nil || now.Serial != soa.Serial {
+		return nil, errPrerequisite
+	}
+	return v.p.update(ctx, z, nil, batch)
+}
+
+// settle is how long a zone may take to show an update: one that is signed behind the one
+// that is updated does so a moment later.
+const (
+	settle = 2 * time.Second
+	look   = 20 * time.Millisecond
+)
+
+// update sends one message and returns the SOA record after it. soa is that before it;
+// nil when it is no prerequisite.
 func (p *Provider) update(ctx context.Context, z zone.Name, soa *dns.SOA, batch []zone.Edit) (*dns.SOA, error) {
 	c, err := p.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	err = c.update(z, soa, batch)
-	if !errors.Is(err, errPrerequisite) {
-		if err != nil {
+	prerequisite := soa
+	if soa == nil {
+		if soa, err = c.soa(z); err != nil {
 			return nil, err
 		}
-		return c.soa(z)
 	}
-	now, soaErr := c.soa(z)
-	if soaErr != nil || now.Serial != soa.Serial {
+	if err := c.update(z, prerequisite, batch); err != nil {
 		return nil, err
 	}
-	// The serial is as it was. A server that signs a zone behind the one that it updates
-	// (inline-signing) shows the serial of one and compares that of the other. The sets
-	// themselves are prerequisites still, and Apply reads the whole zone afterwards.
-	if err := c.update(z, nil, batch); err != nil {
-		return nil, err
+	for waited := time.Duration(0); ; waited += look {
+		now, err := c.soa(z)
+		if err != nil || now.Serial != soa.Serial || waited >= settle {
+			return now, err
+		}
+		if err := service.Pause(ctx, look); err != nil {
+			return nil, err
+		}
 	}
-	return c.soa(z)
 }
 
 func (c *connection) update(z zone.Name, soa *dns.SOA, batch []zone.Edit) error {

@@ -134,7 +134,8 @@ func skipRecord(b []byte, at int) (typ uint16, data, next int, ok bool) {
 
 func (m *message) readTSIG(at, data, end int) error {
 	name, _, err := dns.UnpackDomainName(m.wire, at)
-	if err != nil {
+	class, ttl := binary.BigEndian.Uint16(m.wire[data-8:]), binary.BigEndian.Uint32(m.wire[data-6:])
+	if err != nil || class != dns.ClassANY || ttl != 0 { // RFC 8945 section 4.2
 		return errShort
 	}
 	algorithm, next, err := dns.UnpackDomainName(m.wire, data)

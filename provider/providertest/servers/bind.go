@@ -57,11 +57,22 @@ func (s *BIND) Reset(z zone.Name) bool {
 // the server's control tool has no way to write the zone's name.
 func (s *BIND) Load(z zone.Name, content string) bool {
 	s.t.Helper()
+	return s.load(z, content, "")
+}
+
+// LoadSigned gives the server an empty zone that it signs behind the one that is updated.
+func (s *BIND) LoadSigned(z zone.Name) bool {
+	s.t.Helper()
+	return s.load(z, Empty(z), "dnssec-policy default; inline-signing yes; ")
+}
+
+func (s *BIND) load(z zone.Name, content, more string) bool {
+	s.t.Helper()
 	s.rndcTry("delzone", fmt.Sprintf("%q", z))
 	// Never the same file again: the zone's last one is let go of some time later.
 	s.loads++
 	file := s.write(fmt.Sprintf("zone%d.db", s.loads), content)
-	out, err := s.rndcTry("addzone", fmt.Sprintf("%q", z), fmt.Sprintf("{ type primary; file %q; allow-update { key %q; }; };", filepath.Base(file), s.TSIG.Name))
+	out, err := s.rndcTry("addzone", fmt.Sprintf("%q", z), fmt.Sprintf("{ type primary; file %q; allow-update { key %q; }; %s};", filepath.Base(file), s.TSIG.Name, more))
 	if err != nil {
 		s.t.Logf("BIND does not take the zone %q: %s", z, out)
 	}

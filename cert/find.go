@@ -78,6 +78,7 @@ const graceful = 30 * 24 * time.Hour
 
 // Due lists certificates whose renewal time has come, the most urgent first. RenewAt spreads a fleet evenly
 // inside each certificate's window (w, or the first half of the last third of its life), by the certificate's ID, so that no burst comes of certificates issued together.
+// Certificates whose key is an app's own are not among them: nobody here can renew those.
 // Certificates that have expired come last, the latest first: nothing is saved by
 // haste any more, and those that still can be saved do not wait behind them.
 func (r *Registry) Due(now time.Time, limit int) []Certificate {
@@ -85,7 +86,7 @@ func (r *Registry) Due(now time.Time, limit int) []Certificate {
 	defer r.mu.RUnlock()
 	var found []*entry
 	for _, n := range r.live {
-		if !n.due.After(now) && n.NotAfter.Add(graceful).After(now) {
+		if n.KeyRef != "" && !n.due.After(now) && n.NotAfter.Add(graceful).After(now) {
 			found = append(found, n)
 		}
 	}

@@ -227,6 +227,9 @@ func TestExpiredAreRenewedLast(t *testing.T) {
 	log.add(start, audit.IssueCertificate, IssueDetails{testCertificate(2, "b", start.Add(-60*day), 90*day, "b.example")}) // long gone
 	log.add(start, audit.IssueCertificate, IssueDetails{testCertificate(3, "c", start.Add(15*day), 90*day, "c.example")})  // due
 	log.add(start, audit.IssueCertificate, IssueDetails{testCertificate(4, "d", start.Add(80*day), 90*day, "d.example")})  // not due
+	own := testCertificate(5, "e", start.Add(5*day), 90*day, "e.example")
+	own.KeyRef = "" // the app's own to renew
+	log.add(start, audit.IssueCertificate, IssueDetails{own})
 	log.into(t, g)
 	var apps []string
 	for _, c := range g.Due(start.Add(91*day), 0) {

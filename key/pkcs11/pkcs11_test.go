@@ -6,9 +6,6 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,41 +16,10 @@ import (
 	"slipway/secret"
 )
 
-const pin = "98765432"
+func softHSM(t testing.TB) Options { return options(keytest.SoftHSM(t)) }
 
-// softHSM makes a token of SoftHSM's (Debian's softhsm2) in the test's directory.
-// SoftHSM reads its configuration's name from the environment when it is loaded.
-func softHSM(t testing.TB) Options {
-	t.Helper()
-	tool, err := exec.LookPath("softhsm2-util")
-	if err != nil {
-		t.Skip("softhsm2-util is not installed, so there is no token to test with: apt-get install softhsm2")
-	}
-	module := ""
-	for _, path := range []string{"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so", "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so", "/opt/homebrew/lib/softhsm/libsofthsm2.so"} {
-		if _, err := os.Stat(path); err == nil {
-			module = path
-			break
-		}
-	}
-	if module == "" {
-		t.Skip("softhsm2-util is installed, but libsofthsm2.so is in none of the places where it usually is")
-	}
-	dir := t.TempDir()
-	tokens := filepath.Join(dir, "tokens")
-	if err := os.Mkdir(tokens, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "softhsm2.conf")
-	if err := os.WriteFile(config, []byte("directories.tokendir = "+tokens+"\nlog.level = ERROR\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SOFTHSM2_CONF", config)
-	out, err := exec.Command(tool, "--init-token", "--free", "--label", "slipway", "--pin", pin, "--so-pin", "12345678").CombinedOutput()
-	if err != nil {
-		t.Fatalf("softhsm2-util: %v\n%s", err, out)
-	}
-	return Options{Module: module, Token: "slipway", PIN: secret.New(pin), MaxSessions: 6}
+func options(token keytest.Token) Options {
+	return Options{Module: token.Module, Token: token.Label, PIN: secret.New(token.PIN), MaxSessions: 6}
 }
 
 func open(t testing.TB, o Options) *Manager {
@@ -71,12 +37,13 @@ func open(t testing.TB, o Options) *Manager {
 }
 
 func TestSoftHSM(t *testing.T) {
-	o := softHSM(t)
+	token := keytest.SoftHSM(t)
+	o := options(token)
 	keytest.Run(t, keytest.Store{
 		Open:  func(t testing.TB) key.Manager { return open(t, o) },
 		Kinds: []key.Kind{key.ECDSAP256, key.ECDSAP384, key.RSA2048, key.RSA3072, key.RSA4096},
 	})
-	keytest.NoneIn(t, filepath.Dir(os.Getenv("SOFTHSM2_CONF")))
+	keytest.NoneIn(t, token.Dir())
 }
 
 // Ends and starts the library in between, as a restart of the server does.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -92,7 +93,7 @@ func (s *PowerDNS) await() {
 	ctx, cancel := context.WithTimeout(s.t.Context(), startFor)
 	defer cancel()
 	for {
-		if code, _ := s.call(ctx, "GET", "", ""); code == http.StatusOK {
+		if code, _, _ := s.call(ctx, "GET", "", ""); code == http.StatusOK {
 			return
 		}
 		select {
@@ -107,7 +108,7 @@ func (s *PowerDNS) await() {
 func (s *PowerDNS) Reset(z zone.Name) bool {
 	s.t.Helper()
 	s.Remove(z)
-	code, err := s.call(s.t.Context(), "POST", "/zones", fmt.Sprintf(`{"name":%q,"kind":"Native","nameservers":["ns.invalid."]}`, z.FQDN()))
+	code, _, err := s.call(s.t.Context(), "POST", "/zones", fmt.Sprintf(`{"name":%q,"kind":"Native","nameservers":["ns.invalid."]}`, z.FQDN()))
 	return err == nil && code == http.StatusCreated
 }
 
@@ -120,22 +121,33 @@ func (s *PowerDNS) Remove(z zone.Name) {
 // Call asks the API, below /api/v1/servers/localhost.
 func (s *PowerDNS) Call(method, path, body string) {
 	s.t.Helper()
-	code, err := s.call(s.t.Context(), method, path, body)
+	code, answer, err := s.call(s.t.Context(), method, path, body)
 	if err != nil || code/100 != 2 {
-		s.t.Fatalf("PowerDNS: %s %s: %d, %v", method, path, code, err)
+		s.t.Fatalf("PowerDNS: %s %s: %d, %v\n%s", method, path, code, err, answer)
 	}
 }
 
-func (s *PowerDNS) call(ctx context.Context, method, path, body string) (int, error) {
+// Get returns what the API has at path.
+func (s *PowerDNS) Get(path string) string {
+	s.t.Helper()
+	code, answer, err := s.call(s.t.Context(), "GET", path, "")
+	if err != nil || code/100 != 2 {
+		s.t.Fatalf("PowerDNS: GET %s: %d, %v\n%s", path, code, err, answer)
+	}
+	return answer
+}
+
+func (s *PowerDNS) call(ctx context.Context, method, path, body string) (int, string, error) {
 	r, err := http.NewRequestWithContext(ctx, method, s.URL+"/api/v1/servers/localhost"+path, strings.NewReader(body))
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	r.Header.Set("X-API-Key", s.APIKey.Reveal())
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	answer.Body.Close()
-	return answer.StatusCode, nil
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxOutput))
+	return answer.StatusCode, string(text), err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"slipway/cert/assess"
 	"slipway/repo"
@@ -44,6 +45,29 @@ func certificatesWanted(ctx context.Context, in Input, settings *repo.Settings) 
 		wanted = append(wanted, facts)
 	}
 	return wanted, found, nil
+}
+
+// decidingCertificates is what the judgement of certificates rests on, for the policy digest: not where
+// an authority is reached, nor where keys are kept.
+type decidingCertificates struct {
+	Rules       string
+	Authorities map[string]decidingAuthority
+	Choice      []repo.CertificateRule
+	KeyKind     string
+}
+
+type decidingAuthority struct {
+	Public   bool
+	CAA      string
+	Lifetime time.Duration
+}
+
+func certificatesDeciding(s *repo.Settings) decidingCertificates {
+	out := decidingCertificates{Rules: assess.Version, Authorities: map[string]decidingAuthority{}, Choice: s.Certificates.Rules, KeyKind: s.Certificates.KeyKind}
+	for name, a := range s.Certificates.Authorities {
+		out.Authorities[name] = decidingAuthority{Public: a.Public, CAA: a.CAA, Lifetime: a.Lifetime}
+	}
+	return out
 }
 
 const maxAliases = 8

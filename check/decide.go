@@ -132,10 +132,11 @@ func policyDigest(bundles []policy.Bundle, s *repo.Settings) string {
 		Severities      []repo.RuleSetting
 		Waivers         []repo.Waiver
 		Mail            repo.MailTemplates
+		Certificates    decidingCertificates
 	}{
 		lint.Version, policy.Digest(bundles...), s.Organisation, s.Domain, s.Brands, allowedExternal(s), s.ZonesDirectory, s.Zones,
 		slices.Sorted(maps.Keys(s.Groups)), s.Approvals, s.RestrictedTypes, s.ThirdParties, s.TTL,
-		s.Rules, s.Waivers, s.Mail,
+		s.Rules, s.Waivers, s.Mail, certificatesDeciding(s),
 	}
 	src, err := json.Marshal(deciding) // maps come out sorted by key
 	if err != nil {

@@ -11,6 +11,9 @@ import (
 	"slipway/zone"
 )
 
+// Version is of the rules as a whole, a part of every policy digest; raise it with any change of what they find.
+const Version = "1"
+
 // Rule is one thing that is wrong with a certificate whatever an organisation thinks.
 type Rule struct {
 	ID       string

@@ -104,6 +104,98 @@ deny contains {
 	not ours(trim_suffix(value, "."))
 }
 
+# METADATA
+# title: A certificate for a name outside of the app's hostname
+# description: With it the app could answer in the place of another one, and be believed.
+# custom:
+#   enforcement: soft-mandatory
+deny contains {
+	"rule": "certificate-name-beyond-app",
+	"msg": sprintf("The certificate of the app %s would also be for %s, which is not below its hostname. Whoever holds its key could answer there too.", [cert.app, name.name]),
+	"help": "Give the app one hostname and put its names below it, or make a second app with a key of its own.",
+	"path": cert.path,
+	"line": line(cert),
+} if {
+	some cert in input.certificates
+	some name in cert.names
+	not name.under_hostname
+}
+
+# METADATA
+# title: An internal name in a public certificate
+# description: Public authorities write every certificate into logs that the whole world reads (RFC 6962).
+# custom:
+#   enforcement: soft-mandatory
+deny contains {
+	"rule": "internal-name-at-public-authority",
+	"msg": sprintf("The name %s is for the inside of the company, and the authority %s writes every certificate into logs that the whole world reads.", [name.name, authority.name]),
+	"help": "Let the organisation's own authority issue certificates for internal names: a rule with visibility: internal under certificates in slipway.yaml.",
+	"path": cert.path,
+	"line": line(cert),
+} if {
+	some cert in input.certificates
+	some name in cert.names
+	name.visibility == "internal"
+	some authority in cert.authorities
+	authority.public
+}
+
+# METADATA
+# title: Delicate data without proof of who asks
+# description: >-
+#   Financial and health data inside of the company is for known machines and people
+#   only. With mtls the gateway lets in nobody without a certificate of the organisation.
+# custom:
+#   enforcement: soft-mandatory
+deny contains {
+	"rule": "data-demands-mtls",
+	"msg": sprintf("The app %s handles %s inside of the company and lets in whoever reaches it. For such data those who ask must prove who they are too.", [cert.app, classes]),
+	"help": "Set mtls: required in the app's file, and upstream, so that the gateway sees to it.",
+	"path": cert.path,
+	"line": line(cert),
+} if {
+	some cert in input.certificates
+	cert.exposure == "internal"
+	not cert.mtls
+	classes := concat(" and ", [demands_mtls[class] | some class in sort(cert.data)])
+	classes != ""
+}
+
+demands_mtls := {"financial": "financial data", "health": "health data"}
+
+# METADATA
+# title: A key of a kind that is going out of use
+# description: RSA with 2048 bits is allowed until 2030 (NIST SP 800-131A); ECDSA is stronger and faster.
+warn contains {
+	"rule": "certificate-key-ageing",
+	"msg": sprintf("The key of the certificate of %s would be RSA with %d bits, which is to be given up by 2030.", [cert.app, cert.key.bits]),
+	"help": "Use ecdsa-p256, or rsa-3072 where something old needs RSA: keys, then type, under certificates in slipway.yaml.",
+	"path": cert.path,
+	"line": line(cert),
+} if {
+	some cert in input.certificates
+	cert.key.kind == "rsa"
+	cert.key.bits < 3072
+}
+
+# METADATA
+# title: A certificate that lives long
+# description: A stolen key is of use for as long as its certificate. Renewal needs nobody's hands, so short lives cost nothing.
+warn contains {
+	"rule": "certificate-lives-long",
+	"msg": sprintf("The certificate of the app %s would be good for %v days. If its key is stolen, it is of use to the thief for as long.", [cert.app, ceil(cert.days)]),
+	"help": sprintf("Set a lifetime of at most %d days for the authority, under certificates in slipway.yaml.", [longest_days]),
+	"path": cert.path,
+	"line": line(cert),
+} if {
+	some cert in input.certificates
+	cert.days > longest_days
+}
+
+longest_days := 100
+
+line(cert) := max([1, cert.line])
+
 ours(name) if {
 	input.organisation.domain != ""
 	name == input.organisation.domain
@@ -126,6 +218,21 @@ escalate contains {
 	edit.type == "CAA"
 	edit.op == "update"
 }
+
+# METADATA
+# title: A wildcard certificate
+# description: One stolen key stands for every name below, those that are yet to come included.
+escalate contains {
+	"tier": wildcard_tier[name.visibility == "internal"],
+	"why": sprintf("The app %s gets a wildcard certificate: whoever steals its key can be every name below %s.", [cert.app, trim_prefix(name.name, "*.")]),
+} if {
+	some cert in input.certificates
+	some name in cert.names
+	name.wildcard
+}
+
+# Inside of the company one person may decide it; where the world can see it, all must.
+wildcard_tier := {true: "yellow", false: "red"}
 
 zone_edits := [edit | some edit in input.change.edits; edit.zone == input.zone.name]
 

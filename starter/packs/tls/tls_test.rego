@@ -51,3 +51,54 @@ test_other_authority_is_red if {
 	count(pack.escalate) == 1 with input as document([caa("update", ["0 issue \"ca.example\""])], [])
 	count(pack.escalate) == 0 with input as document([caa("create", ["0 issue \"ca.example\""])], [])
 }
+
+certificate := {
+	"app": "pay", "path": "apps/pay.yaml", "line": 6, "exposure": "internal", "data": ["none"], "mtls": false, "days": 90,
+	"names": [{"name": "pay.finmicro.example", "wildcard": false, "own": true, "under_hostname": true, "zone": "finmicro.example", "visibility": "external"}],
+	"key": {"kind": "ecdsa", "bits": 256}, "authorities": [{"name": "public", "public": true, "forbidden": ""}],
+}
+
+with_certificate(change) := {"zone": zone, "zones": [zone], "organisation": organisation, "change": {"edits": []}, "apps": [], "certificates": [object.union(certificate, change)]}
+
+refused(change) := {d.rule | some d in pack.deny with input as with_certificate(change)}
+
+remarked(change) := {d.rule | some d in pack.warn with input as with_certificate(change)}
+
+raised(change) := {e.tier | some e in pack.escalate with input as with_certificate(change)}
+
+named(change) := {"names": [object.union(certificate.names[0], change)]}
+
+test_good_certificate if {
+	refused({}) == set()
+	remarked({}) == set()
+	raised({}) == set()
+}
+
+test_names_of_a_certificate if {
+	refused(named({"under_hostname": false})) == {"certificate-name-beyond-app"}
+	refused(named({"visibility": "internal"})) == {"internal-name-at-public-authority"}
+	refused(object.union(named({"visibility": "internal"}), {"authorities": [{"name": "internal", "public": false, "forbidden": ""}]})) == set()
+	some d in pack.deny with input as with_certificate(named({"under_hostname": false}))
+	d.path == "apps/pay.yaml"
+	d.line == 6
+}
+
+test_data_demands_mtls if {
+	refused({"data": ["financial"]}) == {"data-demands-mtls"}
+	refused({"data": ["health", "pii"]}) == {"data-demands-mtls"}
+	refused({"data": ["financial"], "mtls": true}) == set()
+	refused({"data": ["financial"], "exposure": "external"}) == set()
+	refused({"data": ["pii"]}) == set()
+}
+
+test_key_and_lifetime if {
+	remarked({"key": {"kind": "rsa", "bits": 2048}}) == {"certificate-key-ageing"}
+	remarked({"key": {"kind": "rsa", "bits": 3072}}) == set()
+	remarked({"days": 180.5}) == {"certificate-lives-long"}
+	remarked({"days": 0}) == set()
+}
+
+test_wildcard_certificate if {
+	raised(named({"wildcard": true, "name": "*.pay.finmicro.example"})) == {"red"}
+	raised(named({"wildcard": true, "name": "*.pay.finmicro.example", "visibility": "internal"})) == {"yellow"}
+}

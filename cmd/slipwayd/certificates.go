@@ -16,6 +16,7 @@ import (
 	"slipway/cert/stepca"
 	"slipway/flow"
 	"slipway/key"
+	"slipway/key/kms"
 	"slipway/nameserver"
 	"slipway/repo"
 	"slipway/secret"
@@ -320,5 +321,9 @@ func (k *keyring) Destroy(ctx context.Context, ref string) error {
 
 // openKeyStore opens a key store that is no directory of ours.
 func (srv *server) openKeyStore(ctx context.Context, uri string) (key.Manager, func() error, error) {
-	return nil, nil, fmt.Errorf("key store %q is not of a kind that this version knows", uri)
+	m, closer, err := kms.Open(ctx, uri, kms.Options{Dir: srv.settings.data, Secret: srv.secrets.Resolve})
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, closer.Close, nil
 }

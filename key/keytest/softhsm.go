@@ -27,7 +27,6 @@ var modules = []string{
 	"/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
 	"/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
 	"/usr/lib64/pkcs11/libsofthsm2.so",
-	"/opt/homebrew/lib/softhsm/libsofthsm2.so",
 }
 
 // SoftHSM makes a token of SoftHSM (Debian's softhsm2) in the test's directory, and skips

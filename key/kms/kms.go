@@ -91,6 +91,9 @@ func openFiles(ctx context.Context, u *storeURI, o Options) (store, error) {
 		return nil, errors.New("no directory is given, for example file:keys/certificates")
 	}
 	if !filepath.IsAbs(dir) {
+		if !filepath.IsLocal(dir) {
+			return nil, fmt.Errorf("the directory %.100q leads out of the server's own", dir)
+		}
 		dir = filepath.Join(o.Dir, dir)
 	}
 	passphrase, err := fetch(ctx, o, "passphrase", u.take("passphrase"))
@@ -119,7 +122,14 @@ func openPKCS11(ctx context.Context, u *storeURI, o Options) (store, error) {
 			return nil, fmt.Errorf("max-sessions: %.20q is not a number", text)
 		}
 	}
-	return opened(pkcs11.Open(pkcs11.Options{Module: u.take("module-path"), Token: u.take("token"), Serial: u.take("serial"), PIN: pin, MaxSessions: sessions}))
+	module := u.take("module-path")
+	if module == "" {
+		return nil, errors.New("no module is given: name the library of the HSM's vendor, for example module-path=/usr/lib/softhsm/libsofthsm2.so")
+	}
+	if module, err = trustModule(module); err != nil {
+		return nil, err
+	}
+	return opened(pkcs11.Open(pkcs11.Options{Module: module, Token: u.take("token"), Serial: u.take("serial"), PIN: pin, MaxSessions: sessions}))
 }
 
 func openAWS(ctx context.Context, u *storeURI, _ Options) (store, error) {

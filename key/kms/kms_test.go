@@ -65,17 +65,20 @@ func TestSoftHSM(t *testing.T) {
 func TestWhatCannotBeOpened(t *testing.T) {
 	notThere := func(context.Context, secret.Ref) (secret.Value, error) { return secret.Value{}, os.ErrNotExist }
 	for uri, want := range map[string]string{
-		"":                                   "named by a URI",
-		"keys":                               "named by a URI",
-		"gopher:keys":                        "not a kind of store",
-		"file:":                              "no directory",
-		"file:keys?passphrase=hunter2hunter": "where the secret is kept",
-		"file:keys?passphrase=env:MISSING":   "does not exist",
-		"file:keys?colour=red":               `no setting "colour"`,
-		"file:keys?passphrase":               "equals sign",
-		"file:%zz":                           "hex digits",
-		"pkcs11:token=slipway":               "module-path",
-		"pkcs11:module-path=/m.so":           "label",
+		"":                                    "named by a URI",
+		"keys":                                "named by a URI",
+		"gopher:keys":                         "not a kind of store",
+		"file:":                               "no directory",
+		"file:keys?passphrase=hunter2hunter":  "where the secret is kept",
+		"file:keys?passphrase=env:MISSING":    "does not exist",
+		"file:keys?colour=red":                `no setting "colour"`,
+		"file:keys?passphrase":                "equals sign",
+		"file:%zz":                            "hex digits",
+		"pkcs11:token=slipway":                "module-path",
+		"pkcs11:module-path=/m.so;token=a":    "/m.so",
+		"pkcs11:module-path=m.so;token=a":     "whole path",
+		"pkcs11:module-path=/usr/lib;token=a": "not a file",
+		"file:../keys":                        "leads out",
 		"pkcs11:module-path=/m.so;token=a?pin-value=hunter2hunter": "change the PIN",
 		"pkcs11:module-path=/m.so;token=a?pin-source=/run/pin":     "pin-source",
 		"pkcs11:module-path=/m.so;token=a;max-sessions=many":       "not a number",
@@ -106,6 +109,18 @@ func TestWhatCannotBeOpened(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%.80s: the error repeats a secret: %v", uri, err)
 		}
+	}
+}
+
+// Settings come from a repository, and must not have the server load what somebody
+// could have put into it.
+func TestAModuleThatOthersCanChange(t *testing.T) {
+	module := filepath.Join(t.TempDir(), "module.so")
+	if err := os.WriteFile(module, []byte("\x7fELF"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Open(t.Context(), "pkcs11:module-path="+module+";token=a", Options{}); err == nil || !strings.Contains(err.Error(), "administrator") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -55,7 +55,7 @@ func (e *Engine) Run(ctx context.Context, in Input) (*Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings := finding.Normalise(withControls(append(q.facts.Findings, overridable(judged, q.inForce)...), q.bundles))
+	findings := finding.Normalise(withControls(append(q.facts.Findings, overridable(q.excepted(judged), q.inForce)...), q.bundles))
 	q.facts.Findings = findings
 	decision, err := q.policies.Decide(ctx, q.facts, q.AsOf)
 	if err != nil {
@@ -178,7 +178,11 @@ func (e *Engine) prepare(ctx context.Context, in Input) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings = slices.Concat(findings, broken, unserved, bad)
+	vain, err := e.vainExceptions(ctx, in, inForce, policies)
+	if err != nil {
+		return nil, err
+	}
+	findings = slices.Concat(findings, broken, unserved, bad, vain)
 	return &question{
 		Input: in, inForce: inForce, signals: signals, bundles: bundles,
 		policies: policies.Within(policy.Limits{Time: inForce.PolicyLimits.Time, Memory: inForce.PolicyLimits.Memory}),

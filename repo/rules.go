@@ -20,14 +20,28 @@ type RuleSetting struct {
 	Line     int         `json:"-"`
 }
 
-// Waiver lets one record pass one lint rule until a day, for a reason, on somebody's word.
+// Waiver lets one record pass one rule until a day, for a reason, on somebody's word. For what a rule finds
+// in no record it names a zone or a file, such as an app's manifest, instead.
 type Waiver struct {
 	Rule    string
 	Record  zone.Key
+	Zone    zone.Name
+	File    string
 	Reason  string
 	By      string    // e-mail address of who answers for it
 	Expires time.Time // the day's end: the midnight, UTC, after the day that is written
 	Line    int       `json:"-"`
+}
+
+// Target is what the waiver is for, in words.
+func (w Waiver) Target() string {
+	switch {
+	case w.Record.Type != "":
+		return w.Record.Name.Unicode() + " " + w.Record.Type
+	case w.Zone != "":
+		return w.Zone.Unicode()
+	}
+	return w.File
 }
 
 // MailTemplates are what the mail records of external zones must at least say.
@@ -115,12 +129,8 @@ func (p *settingsParser) readWaivers(f field) {
 		p.fail(list, "remove those that are no longer needed", "there are %d waivers; at most %d are read", len(list.Content), maxWaivers)
 		return
 	}
-	type key struct {
-		rule   string
-		record zone.Key
-	}
-	lines := map[key]int{}
-	keys := []string{"rule", "record", "reason", "by", "expires"}
+	lines := map[Waiver]int{} // by what it is for
+	keys := []string{"rule", "record", "zone", "file", "reason", "by", "expires"}
 	for _, item := range list.Content {
 		w := Waiver{Line: item.Line}
 		seen := map[string]bool{}
@@ -131,6 +141,12 @@ func (p *settingsParser) readWaivers(f field) {
 				w.Rule = p.text(k.value, "rule")
 			case "record":
 				w.Record = p.record(k.value)
+			case "zone":
+				w.Zone = p.name(k.value, "zone")
+			case "file":
+				if w.File = p.text(k.value, "file"); checkPath(w.File) != nil {
+					p.fail(k.value, "write the file as findings do: apps/menu.yaml", "file: %q is no file of the repository", w.File)
+				}
 			case "reason":
 				w.Reason = p.text(k.value, "reason")
 				if n := len([]rune(w.Reason)); n < minReason || n > maxReason {
@@ -150,15 +166,25 @@ func (p *settingsParser) readWaivers(f field) {
 				w.Expires = day.AddDate(0, 0, 1)
 			}
 		}
-		for _, k := range keys {
+		for _, k := range []string{"rule", "reason", "by", "expires"} {
 			if !seen[k] {
 				p.fail(item, "a waiver names rule, record, reason, by and expires", "the waiver has no %s", k)
 			}
 		}
-		if first, twice := lines[key{w.Rule, w.Record}]; twice {
-			p.fail(item, "remove one of the two", "rule %s is waived twice for %s %s; the first is in line %d", w.Rule, w.Record.Name, w.Record.Type, first)
+		targets := 0
+		for _, k := range []string{"record", "zone", "file"} {
+			if seen[k] {
+				targets++
+			}
 		}
-		lines[key{w.Rule, w.Record}] = w.Line
+		if targets != 1 {
+			p.fail(item, "name the record; or the zone or file, for what the rule finds in no record", "the waiver has %d of record, zone and file, where one is needed", targets)
+		}
+		what := Waiver{Rule: w.Rule, Record: w.Record, Zone: w.Zone, File: w.File}
+		if first, twice := lines[what]; twice {
+			p.fail(item, "remove one of the two", "rule %s is waived twice for %s; the first is in line %d", w.Rule, w.Target(), first)
+		}
+		lines[what] = w.Line
 		if p.err != nil {
 			return
 		}

@@ -84,6 +84,9 @@ func TestRuleSettingsFaults(t *testing.T) {
 		{"nobody", strings.Replace(waiver, "Ivy@finmicro.example", "[]", 1), "one e-mail address", 5},
 		{"no end", strings.Replace(waiver, "2027-01-31", "never", 1), "not a day", 6},
 		{"no type", strings.Replace(waiver, "example A'", "example'", 1), "not a name and a type", 3},
+		{"two targets", strings.Replace(waiver, "    reason:", "    zone: a.example\n    reason:", 1), "2 of record, zone and file", 2},
+		{"no target", strings.Replace(waiver, "    record: '*.shop.finmicro.example A'\n", "", 1), "0 of record, zone and file", 2},
+		{"a file outside", strings.Replace(waiver, "record: '*.shop.finmicro.example A'", "file: ../x", 1), "no file of the repository", 3},
 		{"twice", waiver + strings.TrimPrefix(waiver, "waivers:\n"), "waived twice", 7},
 		{"another key", waiver + "    until: x\n", "unknown key", 7},
 	} {
@@ -108,7 +111,7 @@ func FuzzWaivers(f *testing.F) {
 			return
 		}
 		for _, w := range s.Waivers {
-			if w.Reason == "" || w.By == "" || w.Record.Type == "" || w.Line == 0 {
+			if w.Reason == "" || w.By == "" || w.Target() == "" || w.Line == 0 {
 				t.Errorf("incomplete: %+v", w)
 			}
 		}

@@ -34,6 +34,9 @@ type Finding struct {
 	// Override names the approval rule of slipway.yaml whose people may let a change
 	// with this denial through. "" for a denial that nobody may override.
 	Override string `json:"override,omitempty"`
+
+	Zone  zone.Name `json:"-"` // that the rule was asked about, "" for none
+	Fixed bool      `json:"-"` // the rule's author lets no settings weigh it less or waive it
 }
 
 // Stops reports whether the finding stops its change for good.

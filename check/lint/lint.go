@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"slipway/change"
+	"slipway/check/except"
 	"slipway/check/finding"
 	"slipway/check/observe"
 	"slipway/check/spf"
@@ -86,13 +87,7 @@ func Run(ctx context.Context, in Input) ([]finding.Finding, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	p.weigh()
-	p.waive()
-	found := make([]finding.Finding, len(p.found))
-	for i, f := range p.found {
-		found[i] = f.Finding
-	}
-	return finding.Normalise(found), nil
+	return finding.Normalise(except.New(in.Settings, in.AsOf, WaiverUsed()).Apply(p.found)), nil
 }
 
 // pass is one run over one change.
@@ -106,7 +101,7 @@ type pass struct {
 	edits map[zone.Name][]zone.Edit // of each zone
 	rule  Rule                      // that is asked now
 	zone  zone.Name                 // that it is asked about, "" for none
-	found []located
+	found []finding.Finding
 	err   error                 // the first; no rule is asked after it
 	walks map[string]*spf.Trace // by the record set that an evaluation began at
 }
@@ -169,7 +164,7 @@ func (p *pass) report(at zone.Place, record, format string, args ...any) {
 	p.add(p.finding(p.rule, at, record, format, args...))
 }
 
-func (p *pass) add(f finding.Finding) { p.found = append(p.found, located{f, p.zone}) }
+func (p *pass) add(f finding.Finding) { p.found = append(p.found, f) }
 
 // reportSet is report about a record set.
 func (p *pass) reportSet(r zone.RRSet, format string, args ...any) {

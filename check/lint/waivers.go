@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"slipway/change"
+	"slipway/check/except"
 	"slipway/check/finding"
 	"slipway/repo"
 	"slipway/zone"
@@ -58,8 +58,11 @@ func gateRules() []Rule {
 			settings: func(p *pass, s *repo.Settings) error {
 				for _, w := range s.Waivers {
 					if !p.AsOf.Before(w.Expires) {
-						p.report(zone.Place{Path: s.Path, Line: w.Line}, finding.Record(w.Record), "The waiver of %s for %s ended on %s.",
-							w.Rule, finding.Record(w.Record), lastDay(w))
+						record := ""
+						if w.Record.Type != "" {
+							record = w.Target()
+						}
+						p.report(zone.Place{Path: s.Path, Line: w.Line}, record, "The waiver of %s for %s ended on %s.", w.Rule, w.Target(), except.LastDay(w))
 					}
 				}
 				return nil
@@ -83,8 +86,6 @@ func inForce(archive string) string {
 	return strings.ReplaceAll(archive, "-- slip", "-- in-force/slip")
 }
 
-func lastDay(w repo.Waiver) string { return w.Expires.Add(-time.Second).Format(time.DateOnly) }
-
 // ruleUnknown denies a change of the settings that names unknown rules; of settings in force, which
 // this change does not touch, it only says so.
 func ruleUnknown(p *pass, s *repo.Settings) error {
@@ -93,12 +94,12 @@ func ruleUnknown(p *pass, s *repo.Settings) error {
 		severity = finding.Deny
 	}
 	say := func(what, id string, line int) {
-		if _, known := p.rules[id]; known {
-			return
+		if _, known := p.rules[id]; known || strings.Contains(id, "/") {
+			return // rules of policies are for package check to know
 		}
 		f := p.finding(p.rule, zone.Place{Path: s.Path, Line: line}, "", "There is no lint rule %q, so this %s changes nothing.", id, what)
 		f.Severity = severity
-		p.found = append(p.found, located{f, ""})
+		p.add(f)
 	}
 	for _, r := range s.Rules {
 		say("severity", r.Rule, r.Line)
@@ -113,46 +114,11 @@ func (p *pass) settingsEdited() bool {
 	return slices.ContainsFunc(p.Change.Files, func(f change.FileEdit) bool { return f.Kind == change.KindSettings })
 }
 
-// weigh gives every finding the severity that the settings in force give its rule in its
-// zone. What names zones goes before what names none, and the later before the earlier.
-func (p *pass) weigh() {
-	for i := range p.found {
-		f := &p.found[i]
-		named := false
-		for _, s := range p.Settings.Rules {
-			switch {
-			case s.Rule != f.Rule:
-			case len(s.Zones) > 0 && slices.Contains(s.Zones, f.zone):
-				f.Severity, named = finding.Severity(s.Severity), true
-			case len(s.Zones) == 0 && !named:
-				f.Severity = finding.Severity(s.Severity)
-			}
-		}
-	}
-}
-
-// waive replaces each finding that a waiver in force lets pass by one that says so.
-func (p *pass) waive() {
-	type key struct{ rule, record string }
-	waivers := make(map[key]repo.Waiver, len(p.Settings.Waivers))
-	for _, w := range p.Settings.Waivers {
-		if p.AsOf.Before(w.Expires) {
-			waivers[key{w.Rule, finding.Record(w.Record)}] = w
-		}
-	}
-	for i := range p.found {
-		f := &p.found[i]
-		if w, ok := waivers[key{f.Rule, f.Record}]; ok {
-			f.Finding = p.finding(p.rules[waiverUsed], zone.Place{Path: f.Path, Line: f.Line}, f.Record,
-				"%s waived %s here until %s: %s. What it found: %s", w.By, w.Rule, lastDay(w), strings.TrimRight(w.Reason, ". "), f.Message)
-		}
-	}
-}
-
-// located is a finding with the zone that it is about, "" for none.
-type located struct {
-	finding.Finding
-	zone zone.Name
+// WaiverUsed is what a waived finding becomes, but for its message and place.
+func WaiverUsed() finding.Finding {
+	i := slices.IndexFunc(gateRules(), func(r Rule) bool { return r.ID == waiverUsed })
+	r := gateRules()[i]
+	return finding.Finding{Rule: r.ID, Severity: r.Severity, Help: r.Help, Controls: r.Controls}
 }
 
 func (p *pass) finding(r Rule, at zone.Place, record, format string, args ...any) finding.Finding {
@@ -165,5 +131,6 @@ func (p *pass) finding(r Rule, at zone.Place, record, format string, args ...any
 		Line:     at.Line,
 		Record:   record,
 		Controls: slices.Clone(r.Controls),
+		Zone:     p.zone,
 	}
 }

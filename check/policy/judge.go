@@ -51,6 +51,7 @@ func (p *Policies) ask(ctx context.Context, doc ast.Object, in Input, z Zone, as
 		}
 		for _, f := range found {
 			locate(&f, in.Change.Edits, z.Name)
+			f.Zone = z.Name
 			all = append(all, f)
 		}
 	}
@@ -154,7 +155,7 @@ func (r rule) findings(answer any) ([]finding.Finding, error) {
 	}
 	found := make([]finding.Finding, 0, len(said))
 	for _, e := range said {
-		f := finding.Finding{Rule: r.Package + "/" + r.Name, Severity: r.severity(), Help: r.Help, Override: r.Override, Controls: slices.Clone(r.Controls)}
+		f := finding.Finding{Rule: r.Package + "/" + r.Name, Severity: r.severity(), Help: r.Help, Override: r.Override, Controls: slices.Clone(r.Controls), Fixed: !r.Waivable}
 		switch e := e.(type) {
 		case string:
 			f.Message = e

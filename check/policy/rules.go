@@ -37,6 +37,7 @@ type Rule struct {
 	Help        string      `json:"help"`
 	Enforcement Enforcement `json:"enforcement"`
 	Override    string      `json:"override,omitempty"` // for soft-mandatory: an approval rule of slipway.yaml
+	Waivable    bool        `json:"waivable"`           // settings may weigh it less, and waive it for one record
 	Controls    []string    `json:"controls"`
 	Place       zone.Place  `json:"place"`
 }
@@ -161,6 +162,7 @@ func describeAll(m *ast.Module, bodies []*ast.Rule) (Rule, error) {
 		if strictness(one.Enforcement) > strictness(whole.Enforcement) || one.Override != whole.Override {
 			whole.Enforcement, whole.Override = one.Enforcement, one.Override
 		}
+		whole.Waivable = whole.Waivable && one.Waivable
 	}
 	return whole, nil
 }
@@ -213,6 +215,15 @@ func (d *Rule) enforce(m *ast.Module, r *ast.Rule) error {
 		return d.fault(fmt.Sprintf("custom.enforcement is %v, which is no level", said), "use advisory, soft-mandatory or hard-mandatory")
 	default:
 		d.Enforcement = Enforcement(level)
+	}
+	// What stops a change for good is let pass by nobody whom its author did not have in mind.
+	d.Waivable = d.Enforcement != HardMandatory
+	switch waivable := custom(m, r, "waivable").(type) {
+	case nil:
+	case bool:
+		d.Waivable = waivable
+	default:
+		return d.fault(fmt.Sprintf("custom.waivable is %v, neither true nor false", waivable), "write waivable: true, or take it away")
 	}
 	if d.Enforcement != SoftMandatory {
 		return nil

@@ -30,7 +30,10 @@ record pass until a day:
       record: '*.shop.finmicro.example A'
       reason: The shop names its branches itself
       by: ivy@finmicro.example
-      expires: 2027-01-31`,
+      expires: 2027-01-31
+
+For what a rule finds in no record, a waiver names a zone or a file instead. Both hold for
+rules of policies too (slipway policy list), but a mandatory one only if its author allows it.`,
 		Example: `  slipway rules                             all of them
   slipway rules spf-too-many-lookups        one, with examples
   slipway rules --format json | jq '.[].id' for a program`,

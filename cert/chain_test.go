@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"math/big"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,18 @@ func TestDescribe(t *testing.T) {
 	})
 	if _, err := Describe(bad); err == nil {
 		t.Error("a list of promises that is cut off was read")
+	}
+}
+
+func TestRootIsLeftOut(t *testing.T) {
+	chain := testChain(t, start, newKey(t).Public(), nil)
+	root := selfSigned(t, newKey(t))
+	got, err := parseChain(PEM(append(slices.Clone(chain), root)))
+	if err != nil || !reflect.DeepEqual(got, chain) {
+		t.Errorf("%d certificates, %v", len(got), err)
+	}
+	if alone, err := parseChain(PEM([][]byte{root})); err != nil || len(alone) != 1 {
+		t.Errorf("a self-signed certificate alone: %d, %v", len(alone), err)
 	}
 }
 

@@ -183,6 +183,7 @@ type pebble struct {
 	mu     sync.Mutex
 	log    []string
 	issued map[string][]string // order -> serials, from its log
+	ari    int                 // orders that it took as replacements (RFC 9773 section 5)
 }
 
 type pebbleOptions struct {
@@ -305,6 +306,9 @@ func (p *pebble) line(s string) {
 	p.log = append(p.log, s)
 	if len(p.log) > 200 {
 		p.log = p.log[100:]
+	}
+	if strings.Contains(s, "ARI: order ") {
+		p.ari++
 	}
 	var serial, order string
 	if i := strings.Index(s, "Issued certificate serial "); i >= 0 {

@@ -173,6 +173,11 @@ func TestProfilesValidityAndReplacement(t *testing.T) {
 	issue(Request{ID: "5", Replaces: old.Chain[0]}) // it has been replaced already
 	foreign := selfSigned(t, newKey(t), "other.example")
 	issue(Request{ID: "6", Replaces: foreign}) // and this one is not Pebble's
+	p.mu.Lock()
+	if p.ari != 1 {
+		t.Errorf("Pebble took %d orders as replacements, want the first of three", p.ari)
+	}
+	p.mu.Unlock()
 
 	if _, err := a.RenewalInfo(t.Context(), foreign); !errors.Is(err, ErrNoRenewalInfo) {
 		t.Errorf("renewal information for another authority's certificate: %v", err)

@@ -78,6 +78,9 @@ func (p *Problem) plain() string {
 	name := p.Name
 	if name == "" {
 		name = "one of the names"
+		if p.Type == "unauthorized" { // of a proof it has a name; this is of the account
+			m.text = "{authority} does not let our account do this. It is tried again; if that does not help, ask {authority} whether the account was closed"
+		}
 	}
 	return strings.NewReplacer("{authority}", p.Authority, "{name}", name).Replace(m.text)
 }

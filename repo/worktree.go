@@ -40,7 +40,7 @@ func (r *Repo) workTree(ctx context.Context) (*Tree, error) {
 	r.mu.Unlock()
 	// A copy of the index spares Git from reading files that have not changed since.
 	index := filepath.Join(dir, "index")
-	if err := copyFile(index, filepath.Join(r.git.dir, "index")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := copyIndex(index, filepath.Join(r.git.dir, "index")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	common, err := r.git.line(ctx, nil, "rev-parse", "--path-format=absolute", "--git-path", "objects")
@@ -81,18 +81,24 @@ func quoteAlternate(p string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(p) + `"`
 }
 
-func copyFile(to, from string) error {
+// copyIndex copies an index with its time: Git reads a file again that was written as late as the
+// index or later, since its size and time may not show that it is another.
+func copyIndex(to, from string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	return errors.Join(err, out.Close(), os.Chtimes(to, info.ModTime(), info.ModTime()))
 }
 
 func initWorkTree(ctx context.Context, dir string, kit fs.FS, by Person, when time.Time) ([]string, error) {

@@ -107,6 +107,32 @@ func TestWorkTree(t *testing.T) {
 	}
 }
 
+// An edit in the very moment of a commit, of the same length, is seen however late one looks.
+func TestWorkTreeEditedAtOnce(t *testing.T) {
+	const path = "zones/example.org.yaml"
+	then := time.Now().Add(-time.Hour).Truncate(time.Second)
+	dir := checkout(t, "-- "+path+" --\n---\nwww:\n  type: A\n  value: 192.0.2.1\n")
+	at := func(file string) {
+		t.Helper()
+		if err := os.Chtimes(filepath.Join(dir, file), then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at(path)
+	gitOut(t, dir, "update-index", "--refresh")
+	writeFiles(t, dir, "-- "+path+" --\n---\nwww:\n  type: A\n  value: 192.0.2.2\n")
+	at(path)
+	at(".git/index")
+	head, err := open(t, dir).WorkTree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := head.ReadFile(t.Context(), path)
+	if err != nil || !strings.Contains(string(src), "192.0.2.2") {
+		t.Errorf("%s, %v", src, err)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "nowhere")); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no folder: %v", err)

@@ -1,7 +1,7 @@
 // Package drift compares live zones with the last approved commit and says
 // what differs, in data and in plain sentences. It changes nothing: whether a
 // difference is put back or adopted is decided elsewhere. Read this file first, then
-// sentence.go.
+// scanner.go, which compares the same zones again and again, and sentence.go.
 package drift
 
 import (
@@ -9,8 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gowebpki/jcs"
@@ -55,35 +53,7 @@ type Report struct {
 // differs in nothing but its serial has not drifted. When p can say what it has
 // without handing it over, an unchanged zone costs one digest.
 func Compare(ctx context.Context, t *repo.Tree, z zone.Name, p provider.Provider, now time.Time) (*Report, error) {
-	approved, err := t.Served(ctx, z)
-	if err != nil {
-		return nil, fmt.Errorf("drift of zone %s: what was approved: %w", z, err)
-	}
-	live, err := look(ctx, p, z, approved)
-	if errors.Is(err, provider.ErrDamaged) {
-		r := &Report{Zone: z, Commit: t.Commit(), At: now}
-		r.set([]Difference{{Kind: Damaged, Zone: z, Name: z, Detail: err.Error()}})
-		return r, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("drift of zone %s: what is live: %w", z, err)
-	}
-	return Between(z, t.Commit(), approved, live, now), nil
-}
-
-// look reads the live zone, without its record sets when they are as approved.
-func look(ctx context.Context, p provider.Provider, z zone.Name, approved []zone.RRSet) (*provider.Live, error) {
-	if s, ok := p.(provider.Summariser); ok {
-		live, err := s.Summary(ctx, z)
-		if err != nil {
-			return nil, err
-		}
-		if live.Exists && live.Digest == provider.Digest(live.WithTTLs(approved)) {
-			live.Sets = live.WithTTLs(approved)
-			return live, nil
-		}
-	}
-	return p.Read(ctx, z)
+	return new(Scanner).Compare(ctx, t, z, p, now)
 }
 
 // Between compares a live zone with the approved record sets of a commit.

@@ -150,6 +150,12 @@ func TestNotSignedByTheLog(t *testing.T) {
 		t.Log(name)
 		o.one(Unsigned)
 	}
+	// Whoever does not know the origin takes the checkpoint's: the key makes it the log's.
+	log = tiles.log()
+	log.Origin = ""
+	if got := observe(t, log).clean(); len(got) != 1 {
+		t.Errorf("told %s", summary(got))
+	}
 }
 
 func TestStale(t *testing.T) {

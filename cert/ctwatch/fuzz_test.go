@@ -49,7 +49,7 @@ func FuzzParseCheckpoint(f *testing.F) {
 	f.Add([]byte("ct.example\n5\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n\u2014 ct.example AAAAAAAA\n"))
 	f.Add([]byte("\n\n"))
 	o := fuzzLog(f)
-	k := &checkpointKey{log: o}
+	k := &checkpointKey{log: o, origin: "ct.example"}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if _, err := o.parseCheckpoint(src); err == nil {
 			t.Fatal("a checkpoint that nobody signed")

@@ -49,7 +49,12 @@ func (o *opened) parseSTH(src []byte) (Head, error) {
 // static-ct-api calls for: of the same structure as an STH, so that a log can move from the
 // one API to the other.
 func (o *opened) parseCheckpoint(src []byte) (Head, error) {
-	v := &checkpointKey{log: o}
+	origin := o.Origin
+	if origin == "" {
+		first, _, _ := strings.Cut(string(src), "\n")
+		origin = first
+	}
+	v := &checkpointKey{log: o, origin: origin}
 	n, err := note.Open(src, note.VerifierList(v))
 	var unverified *note.UnverifiedNoteError
 	var invalid *note.InvalidSignatureError
@@ -83,15 +88,16 @@ func (o *opened) verify(size uint64, root []byte, timestamp uint64, signature, s
 // and the four bytes that follow from origin and log ID.
 type checkpointKey struct {
 	log       *opened
+	origin    string
 	timestamp uint64 // of the signature that held
 }
 
-func (k *checkpointKey) Name() string { return k.log.origin }
+func (k *checkpointKey) Name() string { return k.origin }
 
 // KeyHash is of the signature type 0x05 (static-ct-api, Checkpoints).
 func (k *checkpointKey) KeyHash() uint32 {
 	h := sha256.New()
-	h.Write([]byte(k.log.origin))
+	h.Write([]byte(k.origin))
 	h.Write([]byte{'\n', 0x05})
 	h.Write(k.log.id[:])
 	return binary.BigEndian.Uint32(h.Sum(nil))
@@ -100,7 +106,7 @@ func (k *checkpointKey) KeyHash() uint32 {
 // Verify reads a timestamp and a DigitallySigned, the signature of the STH with that timestamp.
 func (k *checkpointKey) Verify(msg, sig []byte) bool {
 	c, err := parseCheckpointText(string(msg))
-	if err != nil || c.origin != k.log.origin || len(sig) < 8 {
+	if err != nil || c.origin != k.origin || len(sig) < 8 {
 		return false
 	}
 	k.timestamp = binary.BigEndian.Uint64(sig)

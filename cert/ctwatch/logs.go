@@ -20,8 +20,8 @@ import (
 type Type string
 
 const (
-	RFC6962  Type = "rfc6962"   // JSON over HTTP, RFC 6962 section 4
-	StaticCT Type = "static-ct" // tiles and checkpoints, c2sp.org/static-ct-api
+	RFC6962  Type = "rfc6962" // JSON over HTTP, RFC 6962 section 4
+	StaticCT Type = "static"  // tiles and checkpoints, c2sp.org/static-ct-api
 )
 
 // Log says where a log is and which key it signs with. It is written in settings,
@@ -35,7 +35,7 @@ type Log struct {
 	URL string `yaml:"url" json:"url"`
 
 	// Origin is the first line of a static log's checkpoints: its submission prefix
-	// without the scheme. "" means that it is read where certificates are submitted.
+	// without the scheme. "" for whatever the checkpoint says: the key alone makes it the log's.
 	Origin string `yaml:"origin,omitempty" json:"origin,omitempty"`
 
 	// Key is the log's public key, a SubjectPublicKeyInfo in base64.
@@ -61,9 +61,8 @@ const (
 // opened is a Log whose settings hold, with its key ready to check signatures.
 type opened struct {
 	Log
-	id     [sha256.Size]byte // RFC 6962 section 3.2: the hash of the key
-	key    *ct.SignatureVerifier
-	origin string
+	id  [sha256.Size]byte // RFC 6962 section 3.2: the hash of the key
+	key *ct.SignatureVerifier
 }
 
 // ID is the log's ID in hexadecimal: the SHA-256 of its key (RFC 6962 section 3.2).
@@ -106,11 +105,8 @@ func (l Log) open() (*opened, error) {
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		return bad("url must begin with https://, so that nobody on the way sees or changes what is asked")
 	}
-	o := &opened{Log: l, origin: l.Origin}
+	o := &opened{Log: l}
 	o.URL = strings.TrimRight(l.URL, "/")
-	if o.origin == "" {
-		o.origin = u.Host + strings.TrimRight(u.Path, "/")
-	}
 	der, err := base64.StdEncoding.DecodeString(l.Key)
 	if err != nil {
 		return bad("key is not base64: %v", err)

@@ -3,7 +3,7 @@
 #   make test   passes the tests
 GO ?= go
 
-.PHONY: demo test integration lint bench bench-peers peers build fuzz clean
+.PHONY: demo test integration lint bench bench-gateway bench-peers peers build fuzz clean
 
 demo:
 	$(GO) run ./cmd/slipwayd demo
@@ -28,6 +28,12 @@ lint:
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 5x -timeout 60m ./zone/... ./change/... ./check/... ./audit/... ./nameserver/... ./cmd/slipway/...
 	$(GO) test -tags integration -run '^$$' -bench . -benchtime 20x -timeout 30m ./e2e/...
+	$(GO) test -run '^$$' -bench . -benchtime 100x -timeout 10m ./cert/stepca
+	$(MAKE) bench-gateway
+
+# Full handshakes, and requests over kept connections, of the gateway and of nginx, one core each.
+bench-gateway:
+	$(GO) test -run '^$$' -bench . -benchtime 3s -timeout 10m ./gateway
 
 # Other tools that tests compare Slipway with or speak to. Tests that need one skip
 # where it is absent, so one that cannot be built does not keep the others away.

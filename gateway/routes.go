@@ -52,10 +52,21 @@ type routesJSON struct {
 // WriteRoutes puts a routes file in place as a whole. A gateway that watches it
 // goes over to it without losing a request.
 func WriteRoutes(path string, routes []Route) error {
+	raw, err := formatRoutes(routes)
+	if err != nil {
+		return err
+	}
+	if err := durable.Write(path, raw, 0o640); err != nil {
+		return fmt.Errorf("routes: %w", err)
+	}
+	return nil
+}
+
+func formatRoutes(routes []Route) ([]byte, error) {
 	file := routesJSON{Version: routesVersion, Routes: []routeJSON{}}
 	for _, r := range routes {
 		if r.Upstream == nil {
-			return fmt.Errorf("routes: %s: no upstream", strings.Join(r.Hosts, ", "))
+			return nil, fmt.Errorf("routes: %s: no upstream", strings.Join(r.Hosts, ", "))
 		}
 		file.Routes = append(file.Routes, routeJSON{
 			Hosts: r.Hosts, Upstream: r.Upstream.String(), Chain: string(r.Chain), KeyRef: r.KeyRef,
@@ -64,16 +75,13 @@ func WriteRoutes(path string, routes []Route) error {
 	}
 	raw, err := json.MarshalIndent(file, "", " ")
 	if err != nil {
-		return fmt.Errorf("routes: %w", err)
+		return nil, fmt.Errorf("routes: %w", err)
 	}
 	// What a gateway would not take is not written.
 	if _, err := parseRoutes(raw); err != nil {
-		return err
+		return nil, err
 	}
-	if err := durable.Write(path, append(raw, '\n'), 0o640); err != nil {
-		return fmt.Errorf("routes: %w", err)
-	}
-	return nil
+	return append(raw, '\n'), nil
 }
 
 // ReadRoutes reads a routes file.

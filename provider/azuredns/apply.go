@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/dns/armdns"
 
@@ -30,7 +30,7 @@ const maxText = 4096
 func check(set zone.RRSet) error {
 	switch {
 	case !slices.Contains(managed, set.Type):
-		return fmt.Errorf("Azure DNS has no records of the type %s, which %s asks for: use another type, or serve this name from another provider", set.Type, set.Name)
+		return fmt.Errorf("records of the type %s, which %s asks for, cannot be had at Azure DNS: use another type, or serve this name from another provider", set.Type, set.Name)
 	case set.Extra != "":
 		return fmt.Errorf("%s %s has settings that Slipway cannot make at Azure DNS (%s): take them away, or leave this set out of the zones repository", set.Type, set.Name, set.Extra)
 	case set.TTL < 1:
@@ -69,7 +69,7 @@ func (s *state) Write(ctx context.Context, parts [][]zone.Edit) (string, error) 
 	}
 	// The correlation ID finds the requests in Azure's activity log.
 	var resp *http.Response
-	ctx = runtime.WithCaptureResponse(ctx, &resp)
+	ctx = policy.WithCaptureResponse(ctx, &resp)
 	if !s.exists {
 		if err := s.create(ctx); err != nil {
 			return "", err
@@ -129,7 +129,7 @@ func (s *state) create(ctx context.Context) error {
 		return service.Refused(fmt.Errorf("there is no such zone in the resource group %s: create it there and delegate the name to it, or set create-zones to have it made", s.p.s.ResourceGroup))
 	}
 	if !plainZone.MatchString(string(s.zone)) {
-		return service.Refused(fmt.Errorf("Azure DNS has no zones of such a name: it takes two labels at least, of letters, digits, - and _"))
+		return service.Refused(fmt.Errorf("a zone of such a name cannot be had at Azure DNS, which takes two labels at least, of letters, digits, - and _"))
 	}
 	_, err := s.p.zones.CreateOrUpdate(ctx, s.p.s.ResourceGroup, string(s.zone), armdns.Zone{Location: to.Ptr("global")}, &armdns.ZonesClientCreateOrUpdateOptions{IfNoneMatch: to.Ptr("*")})
 	if err != nil && !isStatus(err, http.StatusPreconditionFailed) { // 412: it is there, of a try whose answer was lost

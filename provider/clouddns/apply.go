@@ -27,7 +27,7 @@ const (
 func check(set zone.RRSet) error {
 	switch {
 	case !slices.Contains(managed, set.Type):
-		return fmt.Errorf("Cloud DNS has no records of the type %s, which %s asks for: use another type, or serve this name from another provider", set.Type, set.Name)
+		return fmt.Errorf("records of the type %s, which %s asks for, cannot be had at Cloud DNS: use another type, or serve this name from another provider", set.Type, set.Name)
 	case set.Extra != "":
 		return fmt.Errorf("%s %s has settings that Slipway cannot make at Cloud DNS (%s): take them away, or leave this set out of the zones repository", set.Type, set.Name, set.Extra)
 	}

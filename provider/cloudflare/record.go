@@ -98,7 +98,7 @@ func check(z zone.Name, set zone.RRSet) error {
 	cf := e.OctoDNS.Cloudflare
 	switch {
 	case !slices.Contains(managed, set.Type):
-		return fmt.Errorf("Cloudflare has no records of the type %s, which %s asks for: use another type, or serve this name from another provider", set.Type, set.Name)
+		return fmt.Errorf("records of the type %s, which %s asks for, cannot be had at Cloudflare: use another type, or serve this name from another provider", set.Type, set.Name)
 	case err != nil:
 		return fmt.Errorf("%s %s: %w", set.Type, set.Name, err)
 	case set.Type == "ALIAS" && set.Name != z:

@@ -39,7 +39,7 @@ func (p *Provider) check(set zone.RRSet) error {
 			return fmt.Errorf("%s %s: an alias has no TTL of its own at Route 53; octoDNS writes ttl: %d for it", set.Type, set.Name, aliasTTL)
 		}
 	case !slices.Contains(managed, set.Type):
-		return fmt.Errorf("Route 53 has no records of the type %s, which %s asks for: use another type, or serve this name from another provider", set.Type, set.Name)
+		return fmt.Errorf("records of the type %s, which %s asks for, cannot be had at Route 53: use another type, or serve this name from another provider", set.Type, set.Name)
 	case set.Extra != "":
 		return fmt.Errorf("%s %s has settings that Slipway cannot make at Route 53 (%s): take them away, or leave this set out of the zones repository", set.Type, set.Name, set.Extra)
 	}

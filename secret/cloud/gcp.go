@@ -34,7 +34,7 @@ var (
 // one field of a JSON object.
 func GCP(ctx context.Context, o GCPOptions) (secret.Source, error) {
 	if !project.MatchString(o.Project) {
-		return nil, errors.New("Google Secret Manager: no project is set")
+		return nil, errors.New("secret manager of Google: no project is set")
 	}
 	options := []option.ClientOption{option.WithScopes(secretmanager.CloudPlatformScope)}
 	if o.Endpoint != "" {
@@ -45,7 +45,7 @@ func GCP(ctx context.Context, o GCPOptions) (secret.Source, error) {
 	}
 	api, err := secretmanager.NewService(ctx, options...)
 	if err != nil {
-		return nil, fmt.Errorf("Google Secret Manager: %w", err)
+		return nil, fmt.Errorf("secret manager of Google: %w", err)
 	}
 	return func(ctx context.Context, ref secret.Ref) (secret.Value, error) {
 		where, field, err := cut(ref, secret.GCP)
@@ -65,9 +65,9 @@ func GCP(ctx context.Context, o GCPOptions) (secret.Source, error) {
 		var refused *googleapi.Error
 		switch {
 		case errors.As(err, &refused): // without the body
-			return secret.Value{}, fmt.Errorf("Google Secret Manager answers %d %s", refused.Code, http.StatusText(refused.Code))
+			return secret.Value{}, fmt.Errorf("the secret manager of Google answers %d %s", refused.Code, http.StatusText(refused.Code))
 		case err != nil:
-			return secret.Value{}, fmt.Errorf("Google Secret Manager: %w", err)
+			return secret.Value{}, fmt.Errorf("secret manager of Google: %w", err)
 		case got.Payload == nil:
 			return secret.Value{}, errors.New("the secret has no content")
 		}

@@ -85,7 +85,7 @@ type Found struct {
 
 	Names     []string  `json:"names"` // those in the organisation's zones, as zones write names
 	More      bool      `json:"more,omitempty"`
-	Serial    string    `json:"serial"` // hexadecimal, as in openssl's output
+	Serial    string    `json:"serial"` // hexadecimal, in whole octets
 	Issuer    string    `json:"issuer"`
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`

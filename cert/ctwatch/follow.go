@@ -3,10 +3,15 @@ package ctwatch
 import (
 	"bytes"
 	"context"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+
+	ctx509 "github.com/google/certificate-transparency-go/x509"
 )
 
 // follower follows one log. All but w is owned by the pass that is under way.
@@ -281,27 +286,40 @@ func (f *follower) look(ctx context.Context, e *entry) (bool, error) {
 	if c.SerialNumber != nil {
 		found.Serial = serial(c.SerialNumber.Text(16))
 	}
-	found.Issuer = short(c.Issuer.String())
+	found.Issuer = short(distinguishedName(c))
 	found.NotBefore, found.NotAfter = c.NotBefore.UTC(), c.NotAfter.UTC()
 	return f.w.tell(ctx, found)
 }
 
-// serial writes whole octets in capitals, as openssl does.
+// serial writes whole octets, as openssl does but in small letters.
 func serial(hex string) string {
-	sign, digits := "", hex
-	if rest, ok := strings.CutPrefix(hex, "-"); ok {
-		sign, digits = "-", rest
-	}
+	digits, negative := strings.CutPrefix(hex, "-")
 	if len(digits)%2 == 1 {
 		digits = "0" + digits
 	}
-	return sign + strings.ToUpper(digits)
+	if negative {
+		return "-" + digits
+	}
+	return digits
+}
+
+// distinguishedName writes the issuer as package crypto/x509 has it, with attributes that
+// have no field of their own, so that it compares with what else is on record.
+func distinguishedName(c *ctx509.Certificate) string {
+	var sequence pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(c.RawIssuer, &sequence); err != nil || len(rest) > 0 {
+		return c.Issuer.String()
+	}
+	var name pkix.Name
+	name.FillFromRDNSequence(&sequence)
+	return name.String()
 }
 
 // short holds text from a certificate to a length that can be shown.
 func short(s string) string {
 	const most = 2 << 10
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	// Anybody can put anything into a certificate: no line ends in a log, no colours in a terminal.
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

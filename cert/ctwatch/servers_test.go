@@ -47,7 +47,7 @@ func newAuthority(t testing.TB) *authority {
 	t.Helper()
 	a := &authority{t: t, key: newKey(t), leaf: newKey(t), next: 1000}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Careless CA", Organization: []string{"Careless"}},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Careless CA", Organization: []string{"Careless"}, ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25}, Value: "careless"}}},
 		NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(5, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)

@@ -30,12 +30,15 @@ const digestVersion = "mentions 1"
 
 // SetCache says where the repository keeps what is costly to find out about its content: in a
 // folder, or "" for nowhere. It is called before anything is read. No answer
-// depends on it. Unless it is called, the folder is CacheFolder below the Git directory.
-func (r *Repo) SetCache(folder string) {
+// depends on it. Unless it is called, the folder is CacheFolder below the Git directory. The
+// error says why a folder cannot be used.
+func (r *Repo) SetCache(folder string) error {
 	r.cache = nil
-	if folder != "" {
-		r.cache = cache.Open(folder, cache.DefaultLimit)
+	if folder == "" {
+		return nil
 	}
+	r.cache = cache.Open(folder, cache.DefaultLimit)
+	return r.cache.Fault()
 }
 
 // CacheFolder is where a repository's cache is, unless it is told otherwise: below its Git

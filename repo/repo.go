@@ -90,7 +90,7 @@ func Open(ctx context.Context, dir string) (*Repo, error) {
 		git: g, dir: abs, staleLock: defaultStaleLock,
 		settings: memory[*Settings]{limit: settingsKept}, files: memory[*zone.File]{limit: filesKept}, last: memory[string]{limit: settingsKept}, digests: memory[zone.Digest]{limit: digestsKept},
 	}
-	r.SetCache(filepath.Join(commonDir(g.dir), CacheFolder))
+	r.cache = cache.Open(filepath.Join(commonDir(g.dir), CacheFolder), cache.DefaultLimit)
 	if lines[0] == "false" && len(lines) > 2 {
 		r.work = lines[2]
 	}

@@ -22,6 +22,7 @@ const workTree = "worktree"
 // comparison is what `check` and `plan` compare.
 type comparison struct {
 	dir, base, head string
+	cache           string
 	seen            *observe.Log // nil unless the command looks outside
 }
 
@@ -30,14 +31,43 @@ func (o *comparison) flags(c *cobra.Command) {
 	f.StringVar(&o.dir, "repo", ".", "the zones repository")
 	f.StringVar(&o.base, "base", "", "what is in force: a commit, branch or tag (default: where the head left origin/main or main)")
 	f.StringVar(&o.head, "head", workTree, "what is proposed: a commit, branch or tag, or worktree for the files on disk")
+	f.StringVar(&o.cache, "cache", "", "folder that remembers what files speak of, or off (default $"+cacheVariable+", then below the Git directory)")
+}
+
+// cacheVariable names the environment variable that stands for --cache.
+const cacheVariable = "SLIPWAY_CACHE"
+
+// repository opens a repository with the cache that the flag or the environment names.
+func (t *tool) repository(ctx context.Context, dir, cache string) (*repo.Repo, error) {
+	r, err := repo.Open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	what := "--cache"
+	if cache == "" {
+		what, cache = cacheVariable, t.getenv(cacheVariable)
+	}
+	switch cache {
+	case "":
+	case "off":
+		err = r.SetCache("")
+	default:
+		if err = r.SetCache(cache); err != nil {
+			err = &usage{what: fmt.Sprintf("%s: %v", what, err), help: "Name a folder of your own, or off."}
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
 }
 
 // open opens the repository and finds the two sides. The caller closes the repository.
-func (o *comparison) open(ctx context.Context) (r *repo.Repo, base, head *repo.Tree, err error) {
+func (o *comparison) open(ctx context.Context, t *tool) (r *repo.Repo, base, head *repo.Tree, err error) {
 	if info, err := os.Stat(o.dir); err != nil || !info.IsDir() {
 		return nil, nil, nil, &usage{what: fmt.Sprintf("--repo %s: there is no such folder", o.dir)}
 	}
-	if r, err = repo.Open(ctx, o.dir); err != nil {
+	if r, err = t.repository(ctx, o.dir, o.cache); err != nil {
 		return nil, nil, nil, err
 	}
 	if base, head, err = o.sides(ctx, r); err != nil {
@@ -129,6 +159,10 @@ fetch the MTA-STS policies of mail domains over HTTPS, from public addresses alo
 --record keeps the answers in a file, and --replay judges by such a file, as of the time
 when it was recorded, so that the verdict comes out the same years later.
 
+What each zone file speaks of is remembered in the folder slipway-cache below the Git
+directory, so that the next check reads only what changed. The verdict is the same
+without it; delete it whenever you like, or switch it off with --cache off.
+
 Exit code 0: nothing is denied. 1: something is denied. 2: it cannot be judged; the
 message begins with the file and line to mend.`,
 		Example: `  slipway check                                      the files on disk, since main
@@ -138,6 +172,7 @@ message begins with the file and line to mend.`,
                                                      annotations, code scanning and a comment
   slipway check --as ana@finmicro.example            as if Ana had asked
   slipway check --as-of 2026-01-31T12:00:00Z         as it was judged then
+  slipway check --cache ~/.cache/slipway             for a Git directory that is made anew each time
   slipway check --online --record seen.json          with what the DNS says now
   slipway check --replay seen.json                   with what it said then`,
 		GroupID: groupCheck,
@@ -199,7 +234,7 @@ func engine() *check.Engine { return check.NewEngine() }
 
 // question opens what is compared, and gives ask all that a verdict depends on.
 func (t *tool) question(ctx context.Context, o comparison, as string, when time.Time, ask func(check.Input) error) error {
-	r, base, head, err := o.open(ctx)
+	r, base, head, err := o.open(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -254,7 +289,7 @@ and apps together.`,
 func (t *tool) compare(ctx context.Context, o comparison) (*change.Change, error) {
 	m := t.busy("Comparing")
 	defer m.end()
-	r, base, head, err := o.open(ctx)
+	r, base, head, err := o.open(ctx, t)
 	if err != nil {
 		return nil, err
 	}

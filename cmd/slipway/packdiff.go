@@ -79,7 +79,7 @@ func (t *tool) packDiff(ctx context.Context, dir, oldName, newName string, last 
 		return nil, err
 	}
 	defer w.Close()
-	r, err := repo.Open(ctx, dir)
+	r, err := t.repository(ctx, dir, "")
 	if err != nil {
 		return nil, err
 	}

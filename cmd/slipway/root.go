@@ -67,7 +67,7 @@ approve and look things up.`,
 	root.AddCommand(
 		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.fmtCommand(), t.policyCommand(), t.packCommand(), t.riskCommand(),
 		t.requestCommand(), t.approveCommand(), t.rejectCommand(), t.inboxCommand(),
-		t.appsCommand(), t.driftCommand(), t.auditCommand(),
+		t.appsCommand(), t.certCommand(), t.driftCommand(), t.auditCommand(),
 		t.loginCommand(), t.tokenCommand(), t.accountCommand(), t.versionCommand(),
 		exitCodesTopic(), environmentTopic(),
 	)
@@ -146,6 +146,9 @@ func environmentTopic() *cobra.Command {
 		Short: "Environment variables and files",
 		Long: `  SLIPWAY_SERVER   address of the server, for example https://slipway.example.com
   SLIPWAY_TOKEN    personal token; wins over the one stored by slipway login
+  SLIPWAY_CACHE    folder in which checks remember what files speak of, or off;
+                   without it, slipway-cache below the Git directory. No verdict
+                   depends on it, and it may be deleted at any time.
   NO_COLOR         when set to anything, no colours (https://no-color.org)
 
   ~/.config/slipway/token   one line a server: its address and your token for it.

@@ -132,8 +132,10 @@ func open(key string, src []byte) (value []byte, ok bool) {
 		return nil, false
 	}
 	value = rest[sha256.Size:]
-	sum := checksum(key, value)
-	return value, bytes.Equal(rest[:sha256.Size], sum[:])
+	if sum := checksum(key, value); !bytes.Equal(rest[:sha256.Size], sum[:]) {
+		return nil, false
+	}
+	return value, true
 }
 
 func checksum(key string, value []byte) [sha256.Size]byte {
@@ -160,8 +162,7 @@ func (d *Dir) usable(create bool) bool {
 	if d.refused {
 		return false
 	}
-	info, err := os.Lstat(d.path)
-	if os.IsNotExist(err) {
+	if _, err := os.Lstat(d.path); os.IsNotExist(err) {
 		if !create {
 			return false
 		}
@@ -169,10 +170,25 @@ func (d *Dir) usable(create bool) bool {
 			d.refused = true
 			return false
 		}
-		info, err = os.Lstat(d.path)
 	}
-	d.refused = err != nil || !info.IsDir() || info.Mode().Perm()&0o022 != 0
+	d.refused = d.Fault() != nil
 	return !d.refused
+}
+
+// Fault says why the folder cannot be used. A folder that is not there yet can.
+func (d *Dir) Fault() error {
+	info, err := os.Lstat(d.path)
+	switch {
+	case os.IsNotExist(err):
+		return nil
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder", d.path)
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("other users may write to the folder %s, so what is in it cannot be trusted", d.path)
+	}
+	return nil
 }
 
 // evict removes what has not been read for longest until three quarters of the limit are left, and

@@ -61,7 +61,7 @@ func TestDamaged(t *testing.T) {
 		if err := os.WriteFile(d.file("k"), src, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := d.Get("k"); ok {
+		if got, ok := d.Get("k"); ok || got != nil {
 			t.Errorf("%s: %q counts", name, got)
 		}
 	}
@@ -100,6 +100,14 @@ func TestUnusable(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(t.TempDir(), link); err != nil {
 		t.Fatal(err)
+	}
+	if err := Open(filepath.Join(file, "..", "later"), 1).Fault(); err != nil {
+		t.Error(err)
+	}
+	for _, path := range []string{shared, file, link} {
+		if Open(path, 1).Fault() == nil {
+			t.Errorf("nothing is wrong with %s", path)
+		}
 	}
 	for name, d := range map[string]*Dir{
 		"off": nil, "zero": {}, "others may write": Open(shared, DefaultLimit), "a file": Open(file, DefaultLimit),

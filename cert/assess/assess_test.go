@@ -11,6 +11,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -285,6 +286,19 @@ func TestRulesAreSorted(t *testing.T) {
 	for _, r := range list {
 		if r.Title == "" || r.Why == "" || r.Help == "" || len(r.Controls) == 0 || r.find == nil {
 			t.Errorf("%s is not complete", r.ID)
+		}
+	}
+}
+
+// The manual lists the rules as they are.
+func TestManual(t *testing.T) {
+	page, err := os.ReadFile("../../docs/ct.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range Rules() {
+		if !strings.Contains(string(page), "| `"+r.ID+"` | "+r.Title+" |\n") {
+			t.Errorf("docs/ct.md does not list %s: %s", r.ID, r.Title)
 		}
 	}
 }

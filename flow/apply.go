@@ -270,7 +270,7 @@ func (s *Service) drifted(ctx context.Context, main *repo.Tree, z zone.Name, p p
 			return err
 		}
 	}
-	rep, err := s.compare(ctx, main, z, p, live.Digest)
+	rep, err := s.compare(ctx, main, z, p, live)
 	if err != nil || len(rep.Differences) == 0 {
 		return err
 	}

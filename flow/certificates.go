@@ -218,26 +218,11 @@ func (s *Service) SignRequest(ctx context.Context, by identity.Person, app strin
 	return c, chain, explain("read the certificate", err)
 }
 
-// Stray is a certificate that did not come from here, and what a person has said of it.
-type Stray struct {
-	Seen
-	At       time.Time `json:"at"` // found
-	Accepted string    `json:"accepted,omitempty"`
-	By       string    `json:"by,omitempty"`
-	Reason   string    `json:"reason,omitempty"`
-}
-
-// AcceptDetails goes with accept-certificate.
-type AcceptDetails struct {
-	ID     string `json:"id"`
-	Reason string `json:"reason"`
-}
-
 // maxStrays bounds the list; the newest are in it.
 const maxStrays = 1000
 
 // Strays lists certificates found in logs that did not come from here, the newest first.
-func (s *Service) Strays(ctx context.Context) ([]Stray, error) {
+func (s *Service) Strays(ctx context.Context) ([]cert.Stray, error) {
 	found, err := s.o.Log.Index().Events(ctx, audit.Query{Action: audit.DetectCertificate, Newest: true, Limit: maxStrays})
 	if err != nil {
 		return nil, explain("read the record", err)
@@ -248,21 +233,21 @@ func (s *Service) Strays(ctx context.Context) ([]Stray, error) {
 	}
 	by := make(map[string]audit.Event)
 	for _, r := range accepted {
-		d, err := lifecycle.Decode[AcceptDetails](r.Event)
+		d, err := lifecycle.Decode[cert.AcceptDetails](r.Event)
 		if err != nil {
 			return nil, explain("read the record", err)
 		}
 		by[d.ID] = r.Event
 	}
-	strays := []Stray{}
+	strays := []cert.Stray{}
 	for _, r := range found {
-		d, err := lifecycle.Decode[Seen](r.Event)
+		d, err := lifecycle.Decode[cert.Seen](r.Event)
 		if err != nil {
 			return nil, explain("read the record", err)
 		}
-		stray := Stray{Seen: d, At: r.Event.Timestamp}
+		stray := cert.Stray{Seen: d, At: r.Event.Timestamp}
 		if e, ok := by[d.ID]; ok {
-			a, _ := lifecycle.Decode[AcceptDetails](e)
+			a, _ := lifecycle.Decode[cert.AcceptDetails](e)
 			stray.Accepted, stray.By, stray.Reason = e.Timestamp.Format(time.RFC3339), e.Actor.ID, a.Reason
 		}
 		strays = append(strays, stray)
@@ -286,11 +271,11 @@ func (s *Service) AcceptStray(ctx context.Context, by identity.Person, id, reaso
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(strays, func(st Stray) bool { return st.ID == id })
+	i := slices.IndexFunc(strays, func(st cert.Stray) bool { return st.ID == id })
 	if i < 0 {
 		return fault(NotFound, "Look at the list of certificates from elsewhere.", "No such certificate was found in a log.")
 	}
-	raw, err := lifecycle.Encode(AcceptDetails{ID: id, Reason: reason})
+	raw, err := lifecycle.Encode(cert.AcceptDetails{ID: id, Reason: reason})
 	if err != nil {
 		return err
 	}

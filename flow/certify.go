@@ -32,7 +32,7 @@ type Certificates struct {
 	Serve func(ctx context.Context, t *repo.Tree, apps []Certified) error
 	// Watch, if set, looks into Certificate Transparency logs and tells found of every certificate for a name in
 	// zones; found says whether the record could be kept.
-	Watch func(ctx context.Context, t *repo.Tree, zones []zone.Name, found func(context.Context, Seen) error) error
+	Watch func(ctx context.Context, t *repo.Tree, zones []zone.Name, found func(context.Context, cert.Seen) error) error
 }
 
 // Authority gets and revokes certificates; *cert.Authority is one.

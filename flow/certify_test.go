@@ -38,8 +38,8 @@ type issuer struct {
 	mu        sync.Mutex
 	served    []Certified
 	authority *cert.Authority
-	down      error  // what asking the authority gives
-	seen      []Seen // in a log
+	down      error       // what asking the authority gives
+	seen      []cert.Seen // in a log
 }
 
 func (i *issuer) start(w *world) *Certificates {
@@ -88,7 +88,7 @@ func (i *issuer) start(w *world) *Certificates {
 			i.served = apps
 			return nil
 		},
-		Watch: func(ctx context.Context, _ *repo.Tree, _ []zone.Name, found func(context.Context, Seen) error) error {
+		Watch: func(ctx context.Context, _ *repo.Tree, _ []zone.Name, found func(context.Context, cert.Seen) error) error {
 			i.mu.Lock()
 			seen := slices.Clone(i.seen)
 			i.mu.Unlock()
@@ -419,7 +419,7 @@ func TestStrays(t *testing.T) {
 	w.live(certified("ours", "192.0.2.60"))
 	c := w.one("ours")
 	w.issuer.set(func() {
-		w.issuer.seen = []Seen{
+		w.issuer.seen = []cert.Seen{
 			{ID: "a", Names: c.Names, Serial: c.Serial, Issuer: c.Issuer, Log: "l", Index: 1, DER: []byte{1}},
 			{ID: "b", Names: []string{"shop.finmicro.example"}, Serial: "77", Issuer: "CN=Some CA", Log: "l", Index: 2, DER: []byte{2}},
 		}

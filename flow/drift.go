@@ -123,7 +123,7 @@ func (s *Service) driftOf(ctx context.Context, main *repo.Tree, z zone.Name) (*d
 	if err != nil {
 		return nil, err
 	}
-	live, err := summary(ctx, p, z)
+	live, err := drift.Glance(ctx, p, z)
 	if errors.Is(err, provider.ErrDamaged) {
 		digest := "damaged"
 		return &drift.Report{Zone: z, Commit: main.Commit(), Digest: digest, At: s.now()},
@@ -138,29 +138,23 @@ func (s *Service) driftOf(ctx context.Context, main *repo.Tree, z zone.Name) (*d
 		}
 	}
 	// Only a zone that differs is worth the question whether it is about to change.
-	want, err := s.targetAt(ctx, main.Commit(), z)
-	if err != nil {
-		return nil, err
-	}
-	if !want.is(live) {
-		if busy, err := s.onItsWay(ctx, z); err != nil || busy {
+	if !s.scanner.Same(main, z, live) {
+		want, err := s.targetAt(ctx, main.Commit(), z)
+		if err != nil {
 			return nil, err
 		}
+		if !want.is(live) {
+			if busy, err := s.onItsWay(ctx, z); err != nil || busy {
+				return nil, err
+			}
+		}
 	}
-	return s.compare(ctx, main, z, p, live.Digest)
-}
-
-// summary reads what a live zone is, without its content where the provider can.
-func summary(ctx context.Context, p provider.Provider, z zone.Name) (*provider.Live, error) {
-	if q, ok := p.(provider.Summariser); ok {
-		return q.Summary(ctx, z)
-	}
-	return p.Read(ctx, z)
+	return s.compare(ctx, main, z, p, live)
 }
 
 // compare compares one zone with a commit and records what differs, or no longer does.
-func (s *Service) compare(ctx context.Context, approved *repo.Tree, z zone.Name, p provider.Provider, live string) (*drift.Report, error) {
-	rep, err := drift.Compare(ctx, approved, z, p, s.now())
+func (s *Service) compare(ctx context.Context, approved *repo.Tree, z zone.Name, p provider.Provider, live *provider.Live) (*drift.Report, error) {
+	rep, err := s.scanner.CompareLive(ctx, approved, z, p, live, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +162,7 @@ func (s *Service) compare(ctx context.Context, approved *repo.Tree, z zone.Name,
 	if len(rep.Differences) == 0 {
 		return rep, s.endDrift(ctx, z, system, "", lifecycle.DriftEndDetails{How: driftGone})
 	}
-	d := lifecycle.DriftDetails{Digest: rep.Digest, Live: live, Commit: rep.Commit, Serial: rep.Serial, Count: len(rep.Differences)}
+	d := lifecycle.DriftDetails{Digest: rep.Digest, Live: live.Digest, Commit: rep.Commit, Serial: rep.Serial, Count: len(rep.Differences)}
 	for _, x := range rep.Differences[:min(len(rep.Differences), lifecycle.MaxListed)] {
 		d.Differences = append(d.Differences, lifecycle.Differs{Kind: string(x.Kind), Name: string(x.Name), Type: x.Type})
 	}
@@ -342,7 +336,7 @@ func (s *Service) serveFirstZone(ctx context.Context, main *repo.Tree, z zone.Na
 	if err != nil {
 		return err
 	}
-	live, err := summary(ctx, p, z)
+	live, err := drift.Glance(ctx, p, z)
 	if err != nil || live.Exists {
 		return err
 	}

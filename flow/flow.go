@@ -31,6 +31,7 @@ import (
 	"slipway/audit"
 	"slipway/cert"
 	"slipway/check"
+	"slipway/drift"
 	"slipway/provider"
 	"slipway/repo"
 	"slipway/zone"
@@ -98,6 +99,7 @@ type Service struct {
 	prepared *proposals // computed changes
 	failures *failures
 	lastRun  *reports // of drift
+	scanner  drift.Scanner
 
 	certs   *cert.Registry // nil without Options.Certificates
 	waits   *waits         // what authorities ask for

@@ -343,23 +343,9 @@ func (s *Service) watchLogs(ctx context.Context) error {
 	return s.o.Certificates.Watch(ctx, main, zones, s.recordSeen)
 }
 
-// Seen is a certificate in a Certificate Transparency log.
-type Seen struct {
-	ID        string    `json:"id"` // stable for a certificate and its precertificate
-	Names     []string  `json:"names"`
-	Serial    string    `json:"serial"`
-	Issuer    string    `json:"issuer"`
-	NotBefore time.Time `json:"not_before"`
-	NotAfter  time.Time `json:"not_after"`
-	Log       string    `json:"log"`
-	Index     uint64    `json:"index"`
-	Time      time.Time `json:"time"` // when the log took it
-	DER       []byte    `json:"-"`
-}
-
 // recordSeen records a certificate of unknown origin, once. One that an authority issued to us is known by
 // its serial and issuer; one that is on order may be in a log before we have it.
-func (s *Service) recordSeen(ctx context.Context, seen Seen) error {
+func (s *Service) recordSeen(ctx context.Context, seen cert.Seen) error {
 	for _, c := range s.certs.Find(cert.Query{Serial: seen.Serial}, s.now()) {
 		if c.Issuer == seen.Issuer {
 			return nil

@@ -180,7 +180,7 @@ func (s *server) apiStrays(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string][]flow.Stray{"strays": strays})
+	writeJSON(w, http.StatusOK, map[string][]cert.Stray{"strays": strays})
 	return nil
 }
 

@@ -66,8 +66,8 @@ func (d *desk) SignRequest(_ context.Context, by identity.Person, _ string, _ []
 	return d.certificate(), []byte(chainPEM), nil
 }
 
-func (d *desk) Strays(context.Context) ([]flow.Stray, error) {
-	return []flow.Stray{{Seen: flow.Seen{ID: strayID, Names: []string{"shop.finmicro.example"}, Serial: "77", Issuer: "CN=Some CA", Log: "example-2026h2", Index: 4711}, At: d.now()}}, nil
+func (d *desk) Strays(context.Context) ([]cert.Stray, error) {
+	return []cert.Stray{{Seen: cert.Seen{ID: strayID, Names: []string{"shop.finmicro.example"}, Serial: "77", Issuer: "CN=Some CA", Log: "example-2026h2", Index: 4711}, At: d.now()}}, nil
 }
 
 func (d *desk) AcceptStray(_ context.Context, by identity.Person, id, _ string) error {

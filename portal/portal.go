@@ -52,7 +52,7 @@ type Service interface {
 	RenewCertificate(ctx context.Context, by identity.Person, id string) (cert.Certificate, error)
 	RevokeCertificate(ctx context.Context, by identity.Person, id, reason, why string) (cert.Certificate, error)
 	SignRequest(ctx context.Context, by identity.Person, app string, csr []byte) (cert.Certificate, []byte, error)
-	Strays(ctx context.Context) ([]flow.Stray, error)
+	Strays(ctx context.Context) ([]cert.Stray, error)
 	AcceptStray(ctx context.Context, by identity.Person, id, reason string) error
 	CertificateWarnings(ctx context.Context) ([]cert.WarnDetails, error)
 }

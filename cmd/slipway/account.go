@@ -98,6 +98,7 @@ made it.`,
 
 func (t *tool) accountDisable() *cobra.Command {
 	var reason string
+	var out *format
 	c := &cobra.Command{
 		Use:   "disable PERSON",
 		Short: "Stop somebody at once",
@@ -113,16 +114,21 @@ ones. What they asked for and decided stays as it is. You cannot disable yoursel
 			if err := cl.DisableAccount(c.Context(), args[0], reason); err != nil {
 				return err
 			}
+			if *out == asJSON {
+				return t.printJSON(map[string]any{"person": args[0], "disabled": true})
+			}
 			_, err = fmt.Fprintf(t.stdout, "Disabled %s. Their sessions and tokens have ended.\n", flat(args[0]))
 			return err
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why; it goes on record")
+	out = formatFlag(c)
 	return c
 }
 
 func (t *tool) accountEnable() *cobra.Command {
-	return &cobra.Command{
+	var out *format
+	c := &cobra.Command{
 		Use:     "enable PERSON",
 		Short:   "Let somebody sign in again",
 		Long:    `Lets a disabled account be used again. Nothing that ended comes back: make a new link.`,
@@ -136,8 +142,13 @@ func (t *tool) accountEnable() *cobra.Command {
 			if err := cl.EnableAccount(c.Context(), args[0]); err != nil {
 				return err
 			}
+			if *out == asJSON {
+				return t.printJSON(map[string]any{"person": args[0], "disabled": false})
+			}
 			_, err = fmt.Fprintf(t.stdout, "Enabled %s.\n", flat(args[0]))
 			return err
 		},
 	}
+	out = formatFlag(c)
+	return c
 }

@@ -26,7 +26,7 @@ type appFlags struct {
 	exposure, expires, upstream, thirdParty string
 	data, a, aaaa, cname, txt, records      []string
 	ttl                                     int
-	certificate                             bool
+	certificate, mtls                       bool
 }
 
 func (f *appFlags) register(c *cobra.Command) {
@@ -40,9 +40,10 @@ func (f *appFlags) register(c *cobra.Command) {
 	p.StringVar(&f.exposure, "exposure", "", "who can reach it: internal or external")
 	p.StringSliceVar(&f.data, "data", nil, "what data it handles: none, pii, financial, health")
 	p.StringVar(&f.expires, "expires", "", "the day on which it ends, 2027-06-30")
-	p.StringVar(&f.upstream, "upstream", "", "where it runs, if something stands in front of it")
+	p.StringVar(&f.upstream, "upstream", "", "where it answers, such as http://10.1.2.3:8080, for the gateway in front of it")
 	p.StringVar(&f.thirdParty, "third-party", "", "the company that runs it or asked for it, if it is not yours")
 	p.BoolVar(&f.certificate, "certificate", false, "ask for a certificate")
+	p.BoolVar(&f.mtls, "mtls", false, "let the gateway pass nobody without a certificate of the organisation")
 	p.StringArrayVar(&f.a, "a", nil, "IPv4 address (repeat for more)")
 	p.StringArrayVar(&f.aaaa, "aaaa", nil, "IPv6 address (repeat for more)")
 	p.StringArrayVar(&f.cname, "cname", nil, "name that the host name stands for")
@@ -79,6 +80,7 @@ func (t *tool) build(c *cobra.Command, f *appFlags, app repo.App, owner string) 
 		{"upstream", func() { app.Upstream = f.upstream }},
 		{"third-party", func() { app.ThirdParty = f.thirdParty }},
 		{"certificate", func() { app.Certificate = f.certificate }},
+		{"mtls", func() { app.MTLS = f.mtls }},
 	} {
 		if c.Flags().Changed(field.flag) {
 			field.set()

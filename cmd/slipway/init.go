@@ -20,6 +20,7 @@ func (t *tool) initCommand() *cobra.Command {
 	o := starter.Sample()
 	o.Admin = ""
 	var pipelines []string
+	var out *format
 	c := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Make a zones repository",
@@ -38,7 +39,7 @@ before each commit (pre-commit), for you to look at and commit.`,
 		Args:    one("DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(pipelines) > 0 {
-				return t.addPipelines(args[0], pipelines)
+				return t.addPipelines(args[0], pipelines, *out)
 			}
 			kit, err := starter.Kit(o)
 			if err != nil {
@@ -56,6 +57,9 @@ before each commit (pre-commit), for you to look at and commit.`,
 			if err != nil {
 				return err
 			}
+			if *out == asJSON {
+				return t.printJSON(map[string]any{"written": written})
+			}
 			for _, file := range written {
 				fmt.Fprintln(t.stdout, "wrote", file)
 			}
@@ -71,12 +75,13 @@ before each commit (pre-commit), for you to look at and commit.`,
 	c.Flags().StringVar(&o.Domain, "domain", o.Domain, "its domain: owner of the zones and of its people's addresses")
 	c.Flags().StringVar(&o.Admin, "admin", "", "e-mail address of the first administrator (default admin@DOMAIN)")
 	c.Flags().StringSliceVar(&pipelines, "ci", nil, "add a pipeline to a repository: "+strings.Join(starter.Pipelines(), ", ")+"; may be repeated")
+	out = formatFlag(c)
 	c.RegisterFlagCompletionFunc("ci", cobra.FixedCompletions(starter.Pipelines(), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
 // addPipelines writes pipelines into a repository. Unless all their files are new, it writes none.
-func (t *tool) addPipelines(dir string, names []string) error {
+func (t *tool) addPipelines(dir string, names []string, out format) error {
 	if noFile(dir) {
 		return &usage{what: dir + ": there is no such folder", help: "Make the repository first: slipway init " + dir}
 	}
@@ -105,6 +110,7 @@ func (t *tool) addPipelines(dir string, names []string) error {
 			return err
 		}
 	}
+	written := []string{}
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -117,7 +123,13 @@ func (t *tool) addPipelines(dir string, names []string) error {
 		if err := os.WriteFile(path, f.content, mode); err != nil {
 			return err
 		}
-		fmt.Fprintln(t.stdout, "wrote", f.name)
+		written = append(written, f.name)
+	}
+	if out == asJSON {
+		return t.printJSON(map[string]any{"written": written})
+	}
+	for _, name := range written {
+		fmt.Fprintln(t.stdout, "wrote", name)
 	}
 	fmt.Fprintln(t.stderr, "\nLook through them, then commit them.")
 	return nil

@@ -131,7 +131,8 @@ func (t *tool) store(c credential) (string, error) {
 }
 
 func (t *tool) loginCommand() *cobra.Command {
-	return &cobra.Command{
+	var out *format
+	c := &cobra.Command{
 		Use:   "login",
 		Short: "Sign in at a server with a personal token",
 		Long: `Reads a personal token, checks it at the server and keeps it in a file that only you can
@@ -167,10 +168,15 @@ read. Make a token on the portal's account page. The server becomes the default 
 			if err != nil {
 				return err
 			}
+			if *out == asJSON {
+				return t.printJSON(map[string]string{"person": me.ID, "role": me.Role, "server": cl.Server(), "file": file})
+			}
 			_, err = fmt.Fprintf(t.stdout, "Signed in as %s. The token is kept in %s\n", flat(who(me.ID, me.Role)), file)
 			return err
 		},
 	}
+	out = formatFlag(c)
+	return c
 }
 
 func (t *tool) tokenCommand() *cobra.Command {
@@ -182,6 +188,7 @@ func (t *tool) tokenCommand() *cobra.Command {
 func (t *tool) tokenNew() *cobra.Command {
 	var label string
 	var days int
+	var out *format
 	c := &cobra.Command{
 		Use:     "new",
 		Short:   "Make a token; it is shown this once",
@@ -202,6 +209,9 @@ func (t *tool) tokenNew() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if *out == asJSON {
+				return t.printJSON(map[string]string{"token": token})
+			}
 			fmt.Fprintln(t.stderr, "Keep it now; it is not shown again.")
 			_, err = fmt.Fprintln(t.stdout, plain(token))
 			return err
@@ -209,15 +219,17 @@ func (t *tool) tokenNew() *cobra.Command {
 	}
 	c.Flags().StringVar(&label, "label", "", "what it is for")
 	c.Flags().IntVar(&days, "days", 90, "for how many days it is good")
+	out = formatFlag(c)
 	return c
 }
 
 func (t *tool) tokenList() *cobra.Command {
 	var out *format
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List your tokens, without their secrets",
-		Args:  noArguments,
+		Use:     "list",
+		Short:   "List your tokens, without their secrets",
+		Example: `  slipway token list --format json | jq -r '.tokens[].id'`,
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := t.client()
 			if err != nil {
@@ -246,10 +258,13 @@ func (t *tool) tokenList() *cobra.Command {
 }
 
 func (t *tool) tokenRevoke() *cobra.Command {
-	return &cobra.Command{
+	var out *format
+	c := &cobra.Command{
 		Use:   "revoke ID",
 		Short: "End a token at once",
-		Args:  one("ID"),
+		Example: `  slipway token list            which one?
+  slipway token revoke tok-3f`,
+		Args: one("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := t.client()
 			if err != nil {
@@ -258,8 +273,13 @@ func (t *tool) tokenRevoke() *cobra.Command {
 			if err := cl.RevokeToken(c.Context(), args[0]); err != nil {
 				return err
 			}
+			if *out == asJSON {
+				return t.printJSON(map[string]any{"id": args[0], "revoked": true})
+			}
 			_, err = fmt.Fprintln(t.stdout, "Revoked.")
 			return err
 		},
 	}
+	out = formatFlag(c)
+	return c
 }

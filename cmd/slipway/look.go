@@ -67,7 +67,7 @@ func (t *tool) showApp(a repo.App) {
 	for _, line := range [][2]string{
 		{"purpose", a.Purpose}, {"owner", a.Owner}, {"team", a.Team}, {"host name", a.Hostname.Unicode()},
 		{"exposure", a.Exposure}, {"data", strings.Join(a.Data, ", ")}, {"ends", a.Expires},
-		{"upstream", a.Upstream}, {"third party", a.ThirdParty},
+		{"upstream", a.Upstream}, {"mTLS", map[bool]string{true: "required"}[a.MTLS]}, {"third party", a.ThirdParty},
 	} {
 		if line[1] != "" {
 			fmt.Fprintf(t.stdout, "  %-11s %s\n", line[0], flat(line[1]))

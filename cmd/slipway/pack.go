@@ -194,6 +194,7 @@ tests must pass. The same folder gives the same bundle, byte for byte.`,
 }
 
 func (t *tool) packKeyCommand() *cobra.Command {
+	var out *format
 	c := &cobra.Command{
 		Use:   "key FILE",
 		Short: "Make a key pair for signing packs",
@@ -221,10 +222,14 @@ Other ECDSA and RSA keys in PEM form sign as well.`,
 			if err := os.WriteFile(args[0]+".pub", public, 0o644); err != nil {
 				return err
 			}
+			if *out == asJSON {
+				return t.printJSON(map[string]string{"private": args[0], "public": args[0] + ".pub"})
+			}
 			fmt.Fprintf(t.stdout, "%s signs packs: keep it secret.\n%s.pub is for everybody who shall trust them.\n", args[0], args[0])
 			return nil
 		},
 	}
+	out = formatFlag(c)
 	return c
 }
 

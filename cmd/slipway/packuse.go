@@ -319,6 +319,7 @@ func (t *tool) fetchUpdate(ctx context.Context, w *pack.Workspace, pin pack.Pin,
 
 func (t *tool) packRemoveCommand() *cobra.Command {
 	var dir string
+	var out *format
 	c := &cobra.Command{
 		Use:     "remove NAME",
 		Short:   "Take a pack out of packs.lock",
@@ -336,11 +337,15 @@ func (t *tool) packRemoveCommand() *cobra.Command {
 			if err := w.Save(nil); err != nil {
 				return err
 			}
+			if *out == asJSON {
+				return t.printJSON(map[string]any{"name": args[0], "removed": true})
+			}
 			fmt.Fprintf(t.stdout, "%s is no longer pinned, once the change is approved.\n", flat(args[0]))
 			return nil
 		},
 	}
 	repoFlag(c, &dir)
+	out = formatFlag(c)
 	return c
 }
 

@@ -275,9 +275,10 @@ func (t *tool) requestList() *cobra.Command {
 func (t *tool) requestShow() *cobra.Command {
 	var out *format
 	c := &cobra.Command{
-		Use:   "show ID",
-		Short: "Show one change: where it stands, why, and what happened",
-		Args:  one("ID"),
+		Use:     "show ID",
+		Short:   "Show one change: where it stands, why, and what happened",
+		Example: `  slipway request show 01J… --format json | jq .change.phase`,
+		Args:    one("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := t.client()
 			if err != nil {
@@ -302,23 +303,26 @@ func (t *tool) requestShow() *cobra.Command {
 
 func (t *tool) requestCancel() *cobra.Command {
 	var reason string
+	var out *format
 	c := &cobra.Command{
 		Use:     "cancel ID",
 		Short:   "Stop a change that you asked for",
 		Example: `  slipway request cancel 01J… --reason "not needed any more"`,
 		Args:    one("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return t.act(c.Context(), func(cl *client.Client) (lifecycle.State, error) {
+			return t.act(c.Context(), *out, func(cl *client.Client) (lifecycle.State, error) {
 				return cl.Cancel(c.Context(), args[0], reason)
 			})
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	out = formatFlag(c)
 	return c
 }
 
 func (t *tool) requestSchedule() *cobra.Command {
 	var notBefore string
+	var out *format
 	c := &cobra.Command{
 		Use:     "schedule ID",
 		Short:   "Keep a change back until a time",
@@ -332,30 +336,35 @@ func (t *tool) requestSchedule() *cobra.Command {
 			if at.IsZero() {
 				return &usage{what: "--not-before is missing"}
 			}
-			return t.act(c.Context(), func(cl *client.Client) (lifecycle.State, error) {
+			return t.act(c.Context(), *out, func(cl *client.Client) (lifecycle.State, error) {
 				return cl.Schedule(c.Context(), args[0], at)
 			})
 		},
 	}
 	c.Flags().StringVar(&notBefore, "not-before", "", "do not go live before this time")
+	out = formatFlag(c)
 	return c
 }
 
 func (t *tool) requestRetry() *cobra.Command {
-	return &cobra.Command{
-		Use:   "retry ID",
-		Short: "Try a step again that could not go on",
-		Args:  one("ID"),
+	var out *format
+	c := &cobra.Command{
+		Use:     "retry ID",
+		Short:   "Try a step again that could not go on",
+		Example: `  slipway request retry 01J…`,
+		Args:    one("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return t.act(c.Context(), func(cl *client.Client) (lifecycle.State, error) {
+			return t.act(c.Context(), *out, func(cl *client.Client) (lifecycle.State, error) {
 				return cl.Retry(c.Context(), args[0])
 			})
 		},
 	}
+	out = formatFlag(c)
+	return c
 }
 
 // act does one thing to a change and says where it stands then.
-func (t *tool) act(ctx context.Context, do func(*client.Client) (lifecycle.State, error)) error {
+func (t *tool) act(ctx context.Context, out format, do func(*client.Client) (lifecycle.State, error)) error {
 	cl, err := t.client()
 	if err != nil {
 		return err
@@ -363,6 +372,9 @@ func (t *tool) act(ctx context.Context, do func(*client.Client) (lifecycle.State
 	s, err := do(cl)
 	if err != nil {
 		return err
+	}
+	if out == asJSON {
+		return t.printJSON(client.Detail{Change: s})
 	}
 	return t.showChange(client.Detail{Change: s})
 }

@@ -67,7 +67,7 @@ approve and look things up.`,
 	root.AddCommand(
 		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.fmtCommand(), t.policyCommand(), t.packCommand(), t.riskCommand(),
 		t.requestCommand(), t.approveCommand(), t.rejectCommand(), t.inboxCommand(),
-		t.appsCommand(), t.driftCommand(), t.auditCommand(),
+		t.appsCommand(), t.certCommand(), t.driftCommand(), t.auditCommand(),
 		t.loginCommand(), t.tokenCommand(), t.accountCommand(), t.versionCommand(),
 		exitCodesTopic(), environmentTopic(),
 	)
@@ -77,13 +77,20 @@ approve and look things up.`,
 }
 
 func (t *tool) versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var out *format
+	c := &cobra.Command{
 		Use: "version", Short: "Print Slipway's version", GroupID: groupSet, Args: noArguments,
+		Example: `  slipway version`,
 		RunE: func(*cobra.Command, []string) error {
+			if *out == asJSON {
+				return t.printJSON(map[string]string{"version": version()})
+			}
 			_, err := fmt.Fprintln(t.stdout, version())
 			return err
 		},
 	}
+	out = formatFlag(c)
+	return c
 }
 
 // version is what Go recorded in the binary: the module's version or the commit.

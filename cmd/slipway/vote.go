@@ -15,6 +15,7 @@ func (t *tool) approveCommand() *cobra.Command {
 	var yes, withdraw bool
 	var reason string
 	var seen seen
+	var out *format
 	c := &cobra.Command{
 		Use:   "approve ID",
 		Short: "Approve a change",
@@ -35,9 +36,9 @@ A script that approves what was looked at elsewhere names it with --change-diges
 		Args:    one("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if withdraw {
-				return t.vote(c, args[0], client.Vote{Decision: approval.Withdraw}, seen, true, "")
+				return t.vote(c, args[0], client.Vote{Decision: approval.Withdraw}, seen, true, "", *out)
 			}
-			return t.vote(c, args[0], client.Vote{Decision: approval.Approve, Reason: reason}, seen, yes, "Approve this change?")
+			return t.vote(c, args[0], client.Vote{Decision: approval.Approve, Reason: reason}, seen, yes, "Approve this change?", *out)
 		},
 	}
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "approve without being asked")
@@ -45,6 +46,7 @@ A script that approves what was looked at elsewhere names it with --change-diges
 	c.Flags().BoolVar(&withdraw, "withdraw", false, "take back your own earlier vote")
 	c.MarkFlagsMutuallyExclusive("yes", "withdraw")
 	seen.register(c)
+	out = formatFlag(c)
 	return c
 }
 
@@ -52,6 +54,7 @@ func (t *tool) rejectCommand() *cobra.Command {
 	var yes bool
 	var reason string
 	var seen seen
+	var out *format
 	c := &cobra.Command{
 		Use:     "reject ID",
 		Short:   "Reject a change, which ends it",
@@ -63,12 +66,13 @@ func (t *tool) rejectCommand() *cobra.Command {
 			if strings.TrimSpace(reason) == "" {
 				return &usage{what: "--reason is missing", help: "Say why: whoever asked needs to know what to do differently."}
 			}
-			return t.vote(c, args[0], client.Vote{Decision: approval.Reject, Reason: reason}, seen, yes, "Reject this change?")
+			return t.vote(c, args[0], client.Vote{Decision: approval.Reject, Reason: reason}, seen, yes, "Reject this change?", *out)
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why; the requester will read it")
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "reject without being asked")
 	seen.register(c)
+	out = formatFlag(c)
 	return c
 }
 
@@ -80,8 +84,12 @@ func (s *seen) register(c *cobra.Command) {
 	c.Flags().StringVar(&s.policy, "policy-digest", "", "decide only if it was judged by these rules (default: as shown)")
 }
 
-// vote shows the change and sends the decision with the digests of what was seen.
-func (t *tool) vote(c *cobra.Command, id string, v client.Vote, seen seen, yes bool, question string) error {
+// vote shows the change and sends the decision with the digests of what was seen. A program that reads JSON is shown
+// and asked nothing.
+func (t *tool) vote(c *cobra.Command, id string, v client.Vote, seen seen, yes bool, question string, out format) error {
+	if out == asJSON && !yes {
+		return &usage{what: "--format json needs --yes: a program cannot be asked", help: "Name what was looked at with --change-digest and --policy-digest."}
+	}
 	ctx := c.Context()
 	cl, err := t.client()
 	if err != nil {
@@ -97,7 +105,7 @@ func (t *tool) vote(c *cobra.Command, id string, v client.Vote, seen seen, yes b
 		(d.Verdict.Change.Digest != d.Change.Subject.ChangeDigest || d.Verdict.PolicyDigest != d.Change.Subject.PolicyDigest) && v.Decision != approval.Withdraw {
 		return &refusal{what: "The change is being judged anew at this moment.", help: "Try again in a while, so that you decide on what you see."}
 	}
-	if v.Decision != approval.Withdraw {
+	if v.Decision != approval.Withdraw && out != asJSON {
 		if err := t.showChange(d); err != nil {
 			return err
 		}
@@ -116,6 +124,9 @@ func (t *tool) vote(c *cobra.Command, id string, v client.Vote, seen seen, yes b
 	if err != nil {
 		return err
 	}
+	if out == asJSON {
+		return t.printJSON(client.Detail{Change: s})
+	}
 	done := map[approval.Decision]string{approval.Approve: "Approved.", approval.Reject: "Rejected.", approval.Withdraw: "Taken back."}[v.Decision]
 	fmt.Fprintf(t.stdout, "\n%s The change is now: %s\n", done, flat(phaseText(s)))
 	for _, m := range s.Missing {
@@ -129,6 +140,7 @@ func (t *tool) inboxCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "inbox",
 		Short:   "What waits for your decision",
+		Example: `  slipway inbox --format json | jq -r '.changes[].id'`,
 		GroupID: groupAsk,
 		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -32,17 +32,7 @@ type asApproved struct {
 
 // Compare compares one zone as t says it should be with what p has.
 func (s *Scanner) Compare(ctx context.Context, t *repo.Tree, z zone.Name, p provider.Provider, now time.Time) (*Report, error) {
-	live, err := glance(ctx, p, z)
-	if err == nil && live != nil && s.same(t, z, live) {
-		return &Report{Zone: z, Commit: t.Commit(), Serial: live.Serial, Differences: []Difference{}, At: now}, nil
-	}
-	approved, servedErr := t.Served(ctx, z)
-	if servedErr != nil {
-		return nil, fmt.Errorf("drift of zone %s: what was approved: %w", z, servedErr)
-	}
-	if err == nil {
-		live, err = s.look(ctx, t, z, p, live, approved)
-	}
+	live, err := Glance(ctx, p, z)
 	if errors.Is(err, provider.ErrDamaged) {
 		r := &Report{Zone: z, Commit: t.Commit(), At: now}
 		r.set([]Difference{{Kind: Damaged, Zone: z, Name: z, Detail: err.Error()}})
@@ -51,22 +41,37 @@ func (s *Scanner) Compare(ctx context.Context, t *repo.Tree, z zone.Name, p prov
 	if err != nil {
 		return nil, fmt.Errorf("drift of zone %s: what is live: %w", z, err)
 	}
-	return Between(z, t.Commit(), approved, live, now), nil
+	return s.CompareLive(ctx, t, z, p, live, now)
 }
 
-// glance is what a provider can say of a zone without handing it over; nil when it
-// cannot.
-func glance(ctx context.Context, p provider.Provider, z zone.Name) (*provider.Live, error) {
+// Glance looks at a live zone, without its record sets where p can do so.
+func Glance(ctx context.Context, p provider.Provider, z zone.Name) (*provider.Live, error) {
 	if s, ok := p.(provider.Summariser); ok {
 		return s.Summary(ctx, z)
 	}
-	return nil, nil
+	return p.Read(ctx, z)
+}
+
+// CompareLive is Compare for a zone that was looked at already. The record sets are read
+// only when they are not as approved.
+func (s *Scanner) CompareLive(ctx context.Context, t *repo.Tree, z zone.Name, p provider.Provider, live *provider.Live, now time.Time) (*Report, error) {
+	if s.Same(t, z, live) {
+		return &Report{Zone: z, Commit: t.Commit(), Serial: live.Serial, Differences: []Difference{}, At: now}, nil
+	}
+	approved, err := t.Served(ctx, z)
+	if err != nil {
+		return nil, fmt.Errorf("drift of zone %s: what was approved: %w", z, err)
+	}
+	if live, err = s.look(ctx, t, z, p, live, approved); err != nil {
+		return nil, fmt.Errorf("drift of zone %s: what is live: %w", z, err)
+	}
+	return Between(z, t.Commit(), approved, live, now), nil
 }
 
 // look returns the live zone with its record sets, which are the approved ones when the
 // digests are the same.
 func (s *Scanner) look(ctx context.Context, t *repo.Tree, z zone.Name, p provider.Provider, live *provider.Live, approved []zone.RRSet) (*provider.Live, error) {
-	if live == nil || !live.Exists {
+	if !live.Exists {
 		return p.Read(ctx, z)
 	}
 	sets := live.WithTTLs(approved)
@@ -80,8 +85,9 @@ func (s *Scanner) look(ctx context.Context, t *repo.Tree, z zone.Name, p provide
 	return &same, nil
 }
 
-// same says whether a live zone is known to be what t says.
-func (s *Scanner) same(t *repo.Tree, z zone.Name, live *provider.Live) bool {
+// Same says whether a live zone is known to be what t says. False is no answer: it may
+// be all the same.
+func (s *Scanner) Same(t *repo.Tree, z zone.Name, live *provider.Live) bool {
 	if t.Commit() == "" || !live.Exists {
 		return false
 	}

@@ -32,8 +32,8 @@ const Type = "azuredns"
 
 // Defaults.
 const (
-	DefaultAttempts = 6                // of one request, when it is throttled or fails for a moment
-	DefaultBackoff  = 2 * time.Minute  // the longest pause between two of them; told to wait longer, it gives up
+	DefaultAttempts = 6               // of one request, when it is throttled or fails for a moment
+	DefaultBackoff  = 2 * time.Minute // the longest pause between two of them; told to wait longer, it gives up
 )
 
 // refetch is after how long the client secret is fetched again from where it is kept.

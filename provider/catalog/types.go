@@ -12,8 +12,13 @@ import (
 	"strings"
 
 	"slipway/provider"
+	"slipway/provider/azuredns"
+	"slipway/provider/clouddns"
+	"slipway/provider/cloudflare"
+	"slipway/provider/libdns"
 	"slipway/provider/powerdns"
 	"slipway/provider/rfc2136"
+	"slipway/provider/route53"
 	"slipway/provider/zonefile"
 	"slipway/secret"
 	"slipway/zone"
@@ -25,9 +30,14 @@ type maker func(ctx context.Context, in *settings) func() (provider.Provider, er
 // types are all providers, by what slipway.yaml calls their type. docs/providers has a
 // page for each.
 var types = map[string]maker{
-	zonefile.Type: embedded,
-	rfc2136.Type:  server,
-	powerdns.Type: powerDNS,
+	zonefile.Type:   embedded,
+	rfc2136.Type:    server,
+	powerdns.Type:   powerDNS,
+	route53.Type:    route53Zones,
+	clouddns.Type:   cloudDNS,
+	azuredns.Type:   azureDNS,
+	cloudflare.Type: cloudflareZones,
+	libdns.Type:     longTail,
 }
 
 func embedded(_ context.Context, in *settings) func() (provider.Provider, error) {

@@ -151,7 +151,7 @@ func TestRefusals(t *testing.T) {
 		"sets the TTL":       fast,
 		"write ALIAS":        {Name: servicetest.Z, Type: "CNAME", TTL: 300, Values: []string{"x.example.net."}},
 		"has CNAME for this": {Name: "x." + servicetest.Z, Type: "ALIAS", TTL: 300, Values: []string{"x.example.net."}},
-		"cannot be had at":  {Name: "x." + servicetest.Z, Type: "DNAME", TTL: 300, Values: []string{"x.example.net."}},
+		"cannot be had at":   {Name: "x." + servicetest.Z, Type: "DNAME", TTL: 300, Values: []string{"x.example.net."}},
 	} {
 		if _, err := p.Apply(t.Context(), servicetest.Plan(t, p, "x", set)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)

@@ -221,7 +221,6 @@ func TestUnreadableCertificates(t *testing.T) {
 			l.append(marshal(t, *ct.CreateX509MerkleTreeLeaf(ct.ASN1Cert{Data: der}, uint64(epoch.UnixMilli()))), nil)
 		})
 	}
-	o.options = func(op *Options) { op.Zones = zonesOf("finmicro.example") }
 	put(whole[:len(whole)-5])
 	put([]byte{0x30, 0x82})
 	l.with(func() { l.append([]byte("\x00\x00 an entry of a later version, for x.finmicro.example"), []byte{1}) })

@@ -269,9 +269,6 @@ func (f *follower) look(ctx context.Context, e *entry) (bool, error) {
 	found := Found{Log: f.log.Name, LogID: f.id, Index: e.index, Timestamp: milliseconds(e.timestamp), Precert: e.precert}
 	c, err := e.parse()
 	if err != nil {
-		if f.zones.needles == nil {
-			return false, nil // nothing says that it has to do with us
-		}
 		found.ID, found.DER, found.Unreadable = identity(e.signed), bytes.Clone(e.signed), short(err.Error())
 		found.SHA256 = digest(found.DER)
 		return f.w.tell(ctx, found)

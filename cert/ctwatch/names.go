@@ -2,6 +2,7 @@ package ctwatch
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,53 +20,35 @@ type watched struct {
 	parents map[zone.Name]bool // whose wildcard covers the apex of one
 
 	// needles stand in the bytes of every certificate that has a name in a zone, so that
-	// the others, nearly all, need not be parsed. nil when that cannot be said.
+	// the others, nearly all, need not be parsed.
 	needles [][]byte
 }
 
 func watch(zones []zone.Name) *watched {
 	w := &watched{zones: map[zone.Name]bool{}, parents: map[zone.Name]bool{}}
-	all := true
+	needles := map[string]bool{}
 	for _, z := range zones {
 		w.zones[z] = true
-		w.parents[z.Parent()] = true
-		needle := plainEnd(string(z))
-		all = all && needle != ""
-		if !slices.ContainsFunc(w.needles, func(n []byte) bool { return string(n) == needle }) {
-			w.needles = append(w.needles, []byte(needle))
-		}
+		// As certificates have it (RFC 5280 section 7.2), and as people might write it into the common name.
+		needles[string(z)], needles[z.Unicode()] = true, true
 		// "*.example" covers finmicro.example without naming it.
 		if p := z.Parent(); p != "." && p != "" {
-			if needle := plainEnd("*." + string(p)); needle != "" {
-				w.needles = append(w.needles, []byte(needle))
-			}
+			w.parents[p] = true
+			needles["*."+string(p)], needles["*."+p.Unicode()] = true, true
 		}
 	}
-	if !all {
-		w.needles = nil
+	for _, n := range slices.Sorted(maps.Keys(needles)) {
+		w.needles = append(w.needles, []byte(n))
 	}
 	return w
 }
 
-// plainEnd is the end of a name that everybody writes alike: the labels after the last
-// one that may stand in a certificate in letters beyond ASCII. "" for none.
-func plainEnd(name string) string {
-	at := strings.LastIndex(name, "xn--")
-	if at < 0 {
-		return name
-	}
-	_, rest, _ := strings.Cut(name[at:], ".")
-	return rest
-}
-
-// mayMatch is false only if no name in der is in a zone. scratch is memory to reuse.
-// Letters count in either case; the zero octets of UTF-16 and UTF-32 strings do not count.
-func (w *watched) mayMatch(der []byte, scratch []byte) (bool, []byte) {
-	if w.needles == nil {
-		return true, scratch
-	}
+// mayMatch is false only if no name in text, a certificate or a name, is one of ours. scratch
+// is memory to reuse. ASCII letters count in either case; the zero octets of UTF-16 and
+// UTF-32 strings do not count.
+func (w *watched) mayMatch(text []byte, scratch []byte) (bool, []byte) {
 	scratch = scratch[:0]
-	for _, c := range der {
+	for _, c := range text {
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
@@ -107,6 +90,11 @@ func (w *watched) match(s string) (string, bool) {
 	name, err := zone.ParseName(s)
 	if err != nil {
 		return "", false // a common name may be anything
+	}
+	// Other ways to write the name, such as wide letters or escapes, are no browser's: the quick
+	// look does not see them, so they never count.
+	if may, _ := w.mayMatch([]byte(s), nil); !may {
+		return "", false
 	}
 	if base, ok := strings.CutPrefix(string(name), "*."); ok && w.parents[zone.Name(base)] {
 		return string(name), true

@@ -27,6 +27,7 @@ const (
 	provisionerName = "internal"
 	crlPath         = "/crl"
 	finalizeSuffix  = "/finalize"
+	renewalPath     = "renewal-info"
 
 	maxBody   = 128 << 10 // a CSR with a hundred names is a tenth of it
 	maxHeader = 16 << 10
@@ -79,7 +80,12 @@ func (ca *CA) newServer(o Options) *http.Server {
 		r.Host = ca.address // links are made from it, and a client may name any
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		r = r.WithContext(acme.NewClientContext(r.Context(), &resolver{r.Context(), o.Resolve}))
-		if id, ok := finalized(r.URL.Path); ok {
+		asks := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if id, ok := strings.CutPrefix(r.URL.Path, ca.path()+renewalPath+"/"); ok && asks {
+			ca.serveRenewalInfo(w, r, id)
+		} else if r.URL.Path == ca.path()+"directory" && asks {
+			ca.serveDirectory(w, r)
+		} else if id, ok := finalized(r.URL.Path); ok {
 			if err := ca.ledger.finalizing(r.Context(), id, func() { router.ServeHTTP(w, r) }); err != nil {
 				o.Logger.Error("certificate authority: database", "error", err)
 				http.Error(w, "the authority's database cannot be read", http.StatusInternalServerError)
@@ -102,6 +108,10 @@ func (ca *CA) newServer(o Options) *http.Server {
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 }
+
+// path is what the path of every resource of ACME begins with, and base its URL.
+func (ca *CA) path() string { return "/" + acmePrefix + "/" + provisionerName + "/" }
+func (ca *CA) base() string { return "https://" + ca.address + ca.path() }
 
 // finalized is the ID of the order that a path finalizes.
 func finalized(path string) (string, bool) {

@@ -4,8 +4,8 @@
 // and which names it may certify. It never holds a private key: those of the root
 // and the intermediate are made in, and used through, a key.Manager. Nobody gets a
 // certificate here but by proving a name with dns-01. Read this file first, then
-// issuer.go for root and intermediate, ledger.go for what is on disk and
-// serve.go for what is asked over the network.
+// issuer.go for root and intermediate, ledger.go for what is on disk, serve.go for
+// what is asked over the network and renewal.go for when to renew.
 package stepca
 
 import (
@@ -190,9 +190,7 @@ func (ca *CA) open(ctx context.Context, o Options) (net.Listener, error) {
 
 // Directory is the URL of the ACME directory (RFC 8555 section 7.1.1). Its TLS
 // certificate is checked with Root.
-func (ca *CA) Directory() string {
-	return "https://" + ca.address + "/" + acmePrefix + "/" + provisionerName + "/directory"
-}
+func (ca *CA) Directory() string { return ca.base() + "directory" }
 
 // Root is the certificate that everybody is to trust, PEM.
 func (ca *CA) Root() []byte { return toPEM(ca.root) }

@@ -46,7 +46,7 @@ Every step of the system is one event. An event is a JSON object in the form of 
 - ` + "`event_id`" + ` is a UUID version 7 (RFC 9562): the time in it is when the event was recorded. ` + "`timestamp`" + ` is when it happened.
 - ` + "`once`" + ` is a key that at most one event of a log has: a step that is repeated after a crash records nothing twice.
 - ` + "`artifact_refs`" + ` names documents by digest. They lie beside the log in ` + "`documents/`" + ` and can be erased there; the log stays whole.
-- ` + "`signature`" + ` is a detached JWS (RFC 7515 appendix F, EdDSA) over the RFC 8785 form of all other members, by the key ` + "`key_id`" + ` (RFC 7638).
+- ` + "`signature`" + ` is a detached JWS (RFC 7515 appendix F; EdDSA, or ES256 for a key on P-256 and then with the smaller of the two possible S) over the RFC 8785 form of all other members, by the key ` + "`key_id`" + ` (RFC 7638).
 
 The log is laid out as C2SP tlog-tiles: entry bundles, hash tiles and a signed checkpoint, so that any client of that
 format can read and prove it.

@@ -29,7 +29,7 @@ type Event struct {
 	Once          string            `json:"once,omitempty"`    // at most one event in the log has this key: makes a repeated step harmless
 	Details       json.RawMessage   `json:"details,omitempty"` // a small object, documented per action
 	KeyID         string            `json:"key_id"`            // RFC 7638 thumbprint of the signing key, set by Append
-	Signature     string            `json:"signature"`         // detached JWS (RFC 7515 appendix F), EdDSA over the RFC 8785 form of all other fields
+	Signature     string            `json:"signature"`         // detached JWS (RFC 7515 appendix F), EdDSA or ES256, over the RFC 8785 form of all other fields
 }
 
 type Actor struct {

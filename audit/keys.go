@@ -2,7 +2,6 @@ package audit
 
 import (
 	"crypto"
-	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +20,7 @@ import (
 type Keys struct {
 	Origin string                      // the log's name, in every checkpoint
 	Log    string                      // C2SP signed-note verifier key
-	Events map[string]crypto.PublicKey // Ed25519, by RFC 7638 thumbprint
+	Events map[string]crypto.PublicKey // Ed25519 or ECDSA on P-256, by RFC 7638 thumbprint
 }
 
 const maxKeys = 1 << 20 // bytes of a keys file
@@ -47,11 +46,11 @@ func ReadKeys(r io.Reader) (Keys, error) {
 	}
 	k := Keys{Origin: form.Origin, Log: form.Log, Events: map[string]crypto.PublicKey{}}
 	for i, jwk := range form.Events.Keys {
-		pub, ok := jwk.Key.(ed25519.PublicKey)
-		if !ok || len(pub) != ed25519.PublicKeySize {
-			return Keys{}, fmt.Errorf("keys: event key %d is not an Ed25519 public key", i+1)
+		id, err := key.Thumbprint(jwk.Key)
+		if err != nil {
+			return Keys{}, fmt.Errorf("keys: event key %d: %w", i+1, err)
 		}
-		k.Events[key.Thumbprint(pub)] = pub
+		k.Events[id] = jwk.Key
 	}
 	return k, k.validate()
 }
@@ -66,17 +65,30 @@ func (k Keys) validate() error {
 	case len(k.Events) == 0:
 		return errors.New("keys: no event key is given, so no event could be verified")
 	}
+	for id, pub := range k.Events {
+		thumbprint, err := key.Thumbprint(pub)
+		if err != nil {
+			return fmt.Errorf("keys: event key %.64q: %w", id, err)
+		}
+		if thumbprint != id {
+			return fmt.Errorf("keys: %.64q is not the thumbprint of its event key", id)
+		}
+	}
 	return nil
 }
 
 func (k Keys) form() (keysForm, error) {
+	if err := k.validate(); err != nil {
+		return keysForm{}, err
+	}
 	form := keysForm{Origin: k.Origin, Log: k.Log, Events: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}}
 	for _, id := range slices.Sorted(maps.Keys(k.Events)) {
-		pub, ok := k.Events[id].(ed25519.PublicKey)
-		if !ok || key.Thumbprint(pub) != id {
-			return form, fmt.Errorf("keys: %q is not the thumbprint of an Ed25519 key", id)
+		pub := k.Events[id]
+		algorithm, err := key.Algorithm(pub)
+		if err != nil {
+			return form, fmt.Errorf("keys: event key %s: %w", id, err)
 		}
-		form.Events.Keys = append(form.Events.Keys, jose.JSONWebKey{Key: pub, KeyID: id, Algorithm: string(jose.EdDSA), Use: "sig"})
+		form.Events.Keys = append(form.Events.Keys, jose.JSONWebKey{Key: pub, KeyID: id, Algorithm: algorithm, Use: "sig"})
 	}
 	return form, nil
 }

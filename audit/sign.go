@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/binary"
@@ -17,19 +18,21 @@ import (
 	"slipway/key"
 )
 
-// newEventSigner makes detached JWS (RFC 7515 appendix F) with EdDSA (RFC 8037),
-// naming the key in the protected header.
+// newEventSigner makes detached JWS (RFC 7515 appendix F) with EdDSA (RFC 8037) or
+// ES256 (RFC 7518 section 3.4), as the key is, naming the key in the protected header.
 func newEventSigner(k *key.Signer) (jose.Signer, error) {
-	return jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: opaque{k}}, nil)
+	return jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(k.Algorithm()), Key: opaque{k}}, nil)
 }
 
 // opaque lets go-jose sign with a key that it never sees.
 type opaque struct{ k *key.Signer }
 
 func (o opaque) Public() *jose.JSONWebKey {
-	return &jose.JSONWebKey{Key: o.k.Public(), KeyID: o.k.ID(), Algorithm: string(jose.EdDSA)}
+	return &jose.JSONWebKey{Key: o.k.Public(), KeyID: o.k.ID(), Algorithm: o.k.Algorithm()}
 }
-func (o opaque) Algs() []jose.SignatureAlgorithm { return []jose.SignatureAlgorithm{jose.EdDSA} }
+func (o opaque) Algs() []jose.SignatureAlgorithm {
+	return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(o.k.Algorithm())}
+}
 func (o opaque) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
 	return o.k.Sign(payload)
 }
@@ -61,13 +64,17 @@ func sign(signer jose.Signer, e *Event) ([]byte, error) {
 }
 
 // verifySignature accepts one spelling only: the header that newEventSigner makes
-// for this key, and base64url without spare bits. Nothing in the header is obeyed,
-// so no algorithm can be smuggled in through it.
-func verifySignature(signature string, payload []byte, keyID string, pub ed25519.PublicKey) error {
-	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"` + keyID + `"}`))
+// for this key, and base64url without spare bits. The key says which algorithm it is;
+// nothing in the header is obeyed, so none can be smuggled in through it.
+func verifySignature(signature string, payload []byte, keyID string, pub crypto.PublicKey) error {
+	algorithm, err := key.Algorithm(pub)
+	if err != nil {
+		return err
+	}
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + algorithm + `","kid":"` + keyID + `"}`))
 	encoded, ok := strings.CutPrefix(signature, header+"..")
 	if !ok {
-		return errors.New("the signature is not a detached EdDSA JWS by the event's key_id")
+		return fmt.Errorf("the signature is not a detached %s JWS by the event's key_id", algorithm)
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil {
@@ -77,7 +84,7 @@ func verifySignature(signature string, payload []byte, keyID string, pub ed25519
 	input = append(input, header...)
 	input = append(input, '.')
 	input = base64.RawURLEncoding.AppendEncode(input, payload)
-	if !ed25519.Verify(pub, input, raw) {
+	if !key.Verify(pub, input, raw) {
 		return errors.New("the signature does not fit the event: one of the two was altered")
 	}
 	return nil

@@ -2,7 +2,7 @@ package audit
 
 import (
 	"context"
-	"crypto/ed25519"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -72,16 +72,9 @@ func Verify(ctx context.Context, dir string, keys Keys, progress func(done, tota
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), progress: progress, report: &Report{Problems: []Problem{}}, events: map[string]ed25519.PublicKey{}}
+	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), progress: progress, report: &Report{Problems: []Problem{}}, events: keys.Events}
 	if err := keys.validate(); err != nil {
 		return nil, err
-	}
-	for id, pub := range keys.Events {
-		ed, ok := pub.(ed25519.PublicKey)
-		if !ok {
-			return nil, fmt.Errorf("keys: event key %s is a %T, not an Ed25519 key", id, pub)
-		}
-		v.events[id] = ed
 	}
 	if _, err := os.Stat(v.log); err != nil {
 		return nil, fmt.Errorf("there is no audit log in %s: %w", dir, err)
@@ -101,7 +94,7 @@ func Verify(ctx context.Context, dir string, keys Keys, progress func(done, tota
 // verifier is one run of Verify.
 type verifier struct {
 	dir, log string
-	events   map[string]ed25519.PublicKey
+	events   map[string]crypto.PublicKey
 	progress func(done, total uint64)
 	report   *Report
 }

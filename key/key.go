@@ -11,38 +11,43 @@ package key
 
 import (
 	"crypto"
-	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/url"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// Signer is one Ed25519 key. It is safe for concurrent use.
+// Signer is one key that signs the record: Ed25519, or ECDSA on P-256. It is safe for
+// concurrent use.
 type Signer struct {
 	name string
 	uri  string
 	id   string
-	pub  ed25519.PublicKey
-	// A closure, so that no formatting verb reaches the bytes: for a Signer inside an
+	alg  string
+	pub  crypto.PublicKey
+	// Closures, so that no formatting verb reaches the bytes: for a Signer inside an
 	// unexported field fmt does not call our methods, and follows pointers for some verbs.
-	sign func(message []byte) []byte
+	sign     func(message []byte) ([]byte, error)
+	standard func() crypto.Signer
 }
 
-func newSigner(name, path string, private ed25519.PrivateKey) *Signer {
-	pub := private.Public().(ed25519.PublicKey)
-	return &Signer{
-		name: name,
-		uri:  (&url.URL{Scheme: "file", Path: path}).String(),
-		id:   Thumbprint(pub),
-		pub:  pub,
-		sign: func(message []byte) []byte { return ed25519.Sign(private, message) },
+// NewSigner signs the record with any key that does so in the right way, also one that
+// a Manager made: name is what it is called, uri says where it is kept.
+func NewSigner(name, uri string, s crypto.Signer) (*Signer, error) {
+	pub := s.Public()
+	alg, err := Algorithm(pub)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", name, err)
 	}
+	id, err := Thumbprint(pub)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", name, err)
+	}
+	return &Signer{
+		name: name, uri: uri, id: id, alg: alg, pub: pub,
+		sign:     func(message []byte) ([]byte, error) { return signJWS(s, message) },
+		standard: func() crypto.Signer { return s },
+	}, nil
 }
 
 // Name is what the key is called in its store, for example "events".
@@ -54,18 +59,26 @@ func (s *Signer) URI() string { return s.uri }
 // ID names the key by its content: the Thumbprint of its public half.
 func (s *Signer) ID() string { return s.id }
 
-// Public is the public half, an ed25519.PublicKey.
+// Public is the public half, an ed25519.PublicKey or an *ecdsa.PublicKey.
 func (s *Signer) Public() crypto.PublicKey { return s.pub }
 
-// Sign signs the message itself, not a digest of it (PureEdDSA, RFC 8032 section 5.1).
+// Algorithm is "EdDSA" or "ES256", as JWS names them.
+func (s *Signer) Algorithm() string { return s.alg }
+
+// Sign signs the message itself, not a digest of it, in the form that JWS has and
+// Verify checks.
 func (s *Signer) Sign(message []byte) ([]byte, error) {
-	return s.sign(message), nil
+	signature, err := s.sign(message)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s, err)
+	}
+	return signature, nil
 }
 
 // SSH is the same key in the form that golang.org/x/crypto/ssh uses, for signing
 // Git commits.
 func (s *Signer) SSH() (ssh.Signer, error) {
-	signer, err := ssh.NewSignerFromSigner(standard{s})
+	signer, err := ssh.NewSignerFromSigner(s.standard())
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", s.name, err)
 	}
@@ -75,23 +88,3 @@ func (s *Signer) SSH() (ssh.Signer, error) {
 func (s Signer) String() string       { return "key " + s.name + " (" + s.id + ")" }
 func (s Signer) GoString() string     { return s.String() }
 func (s Signer) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// Thumbprint is the RFC 7638 thumbprint of an Ed25519 public key, SHA-256, base64url.
-// The members and their order are those of RFC 8037 section 2.
-func Thumbprint(pub ed25519.PublicKey) string {
-	jwk := `{"crv":"Ed25519","kty":"OKP","x":"` + base64.RawURLEncoding.EncodeToString(pub) + `"}`
-	sum := sha256.Sum256([]byte(jwk))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// standard is a Signer as a crypto.Signer, for libraries that want one.
-type standard struct{ s *Signer }
-
-func (c standard) Public() crypto.PublicKey { return c.s.pub }
-
-func (c standard) Sign(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if opts.HashFunc() != 0 {
-		return nil, errors.New("an Ed25519 key signs messages, not digests")
-	}
-	return c.s.Sign(message)
-}

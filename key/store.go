@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,7 +86,7 @@ func (s *Store) signer(name string, private crypto.Signer) (*Signer, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s holds a %T, not an Ed25519 key", path, private)
 	}
-	return newSigner(name, path, edwards), nil
+	return NewSigner(name, (&url.URL{Scheme: "file", Path: path}).String(), edwards)
 }
 
 // readOrMake reads a private file, or makes it with mode 0600 when it is not there.

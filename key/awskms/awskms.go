@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -47,7 +48,13 @@ type Options struct {
 }
 
 // Manager is a key.Manager over one account's keys in one region.
-type Manager struct{ client *kms.Client }
+type Manager struct {
+	client *kms.Client
+
+	// Held over a whole Create: two makers of one name in this process do not make a key
+	// too many. Between processes the alias decides.
+	mu sync.Mutex
+}
 
 // Open prepares the client. It does not ask the service anything yet.
 func Open(ctx context.Context, o Options) (*Manager, error) {
@@ -65,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("AWS KMS: %w", err)
 	}
-	return &Manager{kms.NewFromConfig(loaded, func(k *kms.Options) {
+	return &Manager{client: kms.NewFromConfig(loaded, func(k *kms.Options) {
 		if o.Endpoint != "" {
 			k.BaseEndpoint = aws.String(o.Endpoint)
 		}
@@ -85,6 +92,8 @@ func (m *Manager) Create(ctx context.Context, name string, kind key.Kind) (strin
 	if !ok {
 		return "", nil, fmt.Errorf("key %s: keys of kind %.40q are not made in AWS KMS: %w", name, kind, errors.ErrUnsupported)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	alias := aws.String(aliasPrefix + name)
 	found, err := m.describe(ctx, *alias)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -9,7 +9,9 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -229,15 +231,30 @@ func open(t testing.TB, o Options) *Manager {
 }
 
 func TestFake(t *testing.T) {
-	for name, protected := range map[string]bool{"purging": false, "protected": true} {
-		t.Run(name, func(t *testing.T) {
-			service, o := fakeService(t)
-			service.protected = protected
-			keytest.Run(t, keytest.Store{
-				Open:  func(t testing.TB) key.Manager { return open(t, o) },
-				Kinds: []key.Kind{key.ECDSAP256, key.ECDSAP384, key.RSA2048, key.RSA3072, key.RSA4096},
-			})
-		})
+	_, o := fakeService(t)
+	keytest.Run(t, keytest.Store{
+		Open:  func(t testing.TB) key.Manager { return open(t, o) },
+		Kinds: []key.Kind{key.ECDSAP256, key.ECDSAP384, key.RSA2048, key.RSA3072, key.RSA4096},
+	})
+}
+
+// Where purging is forbidden, a destroyed key's name stays taken.
+func TestAVaultThatPurgesNothing(t *testing.T) {
+	service, o := fakeService(t)
+	service.protected = true
+	m := open(t, o)
+	ref, _, err := m.Create(t.Context(), "app", key.ECDSAP256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Destroy(t.Context(), ref); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.Signer(t.Context(), ref); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Signer: got %v", err)
+	}
+	if _, _, err := m.Create(t.Context(), "app", key.ECDSAP256); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "another name") {
+		t.Errorf("Create: got %v", err)
 	}
 }
 

@@ -45,6 +45,9 @@ func Run(t *testing.T, s Store) {
 			checkRequest(t, signer)
 			checkHandshakes(t, signer)
 			checkPrinting(t, ref, signer)
+			if kind == key.ECDSAP256 || kind == key.Ed25519 {
+				checkRecord(t, ref, signer)
+			}
 		})
 	}
 	first := s.Kinds[0]

@@ -121,6 +121,22 @@ func checkRequest(t *testing.T, signer crypto.Signer) {
 	}
 }
 
+// checkRecord: any store's key can sign the audit log's events.
+func checkRecord(t *testing.T, ref string, private crypto.Signer) {
+	t.Helper()
+	signer, err := key.NewSigner("events", ref, private)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for range 8 {
+		signature, err := signer.Sign(message)
+		if err != nil || !key.Verify(signer.Public(), message, signature) {
+			t.Errorf("signing the record: %v", err)
+		}
+	}
+}
+
 // Certificate is one that the key signs for itself, for a test's server.
 func Certificate(t testing.TB, signer crypto.Signer, names ...string) tls.Certificate {
 	t.Helper()

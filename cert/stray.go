@@ -14,6 +14,9 @@ type Seen struct {
 	Index     uint64    `json:"index"`
 	Time      time.Time `json:"time"` // when the log took it
 	DER       []byte    `json:"-"`
+
+	// Unreadable says why the entry, which has one of our names in it, is no certificate that can be read.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // Stray is a certificate that did not come from here, and what a person has said of it.

@@ -214,7 +214,7 @@ func (s *Service) later(ctx context.Context, commit, other string) (string, erro
 // expected reports whether the live zone is as Slipway left it, so that applying undoes nobody's work.
 func (s *Service) expected(ctx context.Context, st lifecycle.State, z zone.Name, live *provider.Live, last applied) (bool, error) {
 	switch {
-	case last.commit == "" && !live.Exists, live.Digest == last.after:
+	case last.commit == "" && live.Empty(), live.Digest == last.after:
 		return true, nil
 	}
 	if last.commit == "" {

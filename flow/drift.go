@@ -337,7 +337,7 @@ func (s *Service) serveFirstZone(ctx context.Context, main *repo.Tree, z zone.Na
 		return err
 	}
 	live, err := drift.Glance(ctx, p, z)
-	if err != nil || live.Exists {
+	if err != nil || !live.Empty() {
 		return err
 	}
 	want, err := s.targetAt(ctx, main.Commit(), z)

@@ -340,7 +340,10 @@ func (s *Service) watchLogs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.o.Certificates.Watch(ctx, main, zones, s.recordSeen)
+	if err := s.o.Certificates.Watch(ctx, main, zones, s.recordSeen); err != nil && !errors.Is(err, errNotYet) {
+		return err
+	}
+	return nil
 }
 
 // recordSeen records a certificate of unknown origin, once. One that an authority issued to us is known by

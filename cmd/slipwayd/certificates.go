@@ -40,7 +40,6 @@ type connected struct {
 
 // startCertificates opens the key store and starts the embedded authority, if slipway.yaml has one.
 func (srv *server) startCertificates(ctx context.Context) error {
-	srv.secrets = secret.NewResolver()
 	keys, err := srv.openKeyring()
 	if err != nil {
 		return err
@@ -121,7 +120,11 @@ func (srv *server) proofs(ctx context.Context, name string) ([]string, error) {
 	}
 	// An approved CNAME may have the proof somewhere else (RFC 8555 section 8.4 follows them like any resolver).
 	for range maxAliases {
-		answer, err := nameserver.Resolve(ctx, srv.names.Internal(), n, "TXT", lookupFor)
+		server, err := srv.authoritative(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := nameserver.Resolve(ctx, server, n, "TXT", lookupFor)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +136,7 @@ func (srv *server) proofs(ctx context.Context, name string) ([]string, error) {
 			}
 			return answer, nil
 		}
-		alias, err := nameserver.Resolve(ctx, srv.names.Internal(), n, "CNAME", lookupFor)
+		alias, err := nameserver.Resolve(ctx, server, n, "CNAME", lookupFor)
 		if err != nil || len(alias) == 0 {
 			return nil, err
 		}
@@ -142,6 +145,23 @@ func (srv *server) proofs(ctx context.Context, name string) ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("the CNAME records from %s lead nowhere in %d steps", name, maxAliases)
+}
+
+// authoritative is a server that answers for a name: ours, or one that the provider of its zone names.
+func (srv *server) authoritative(ctx context.Context, n zone.Name) (string, error) {
+	tree, settings, err := srv.main(ctx)
+	if err != nil {
+		return "", err
+	}
+	z, ok := settings.ZoneOf(n)
+	if !ok {
+		return "", fmt.Errorf("%s is in none of the zones of slipway.yaml", n)
+	}
+	servers, err := srv.answering(ctx, tree, z)
+	if err != nil {
+		return "", err
+	}
+	return servers[0], nil
 }
 
 // Bounds on one lookup of a proof.

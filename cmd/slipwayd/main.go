@@ -97,6 +97,6 @@ independently of one another. The server must be stopped.`,
 		},
 	}
 	signIn.Flags().StringVar(&role, "role", "", "the person's role, such as administrator (default: as it is)")
-	root.AddCommand(signIn)
+	root.AddCommand(signIn, gatewayCommand(&s))
 	return root
 }

@@ -48,6 +48,7 @@ type server struct {
 	names       *nameserver.Server
 	secrets     *secret.Resolver
 	authorities *authorities
+	gateway     net.Addr // nil: none in this process
 	people      *identity.Service
 	door        *identity.Door
 	changes     *flow.Service
@@ -83,11 +84,13 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		{"lock", srv.lock},
 		{"portal address", srv.openListener},
 		{"keys", srv.openKeys},
+		{"secrets", srv.openSecrets},
 		{"log", srv.openRecord},
 		{"zones repository", srv.openZones},
 		{"nameserver", srv.startNames},
 		{"accounts", srv.openPeople},
 		{"certificates", srv.startCertificates},
+		{"gateway", srv.startGateway},
 		{"workflows", srv.startChanges},
 		{"portal", srv.startWeb},
 		{"maintenance", srv.keepTidy},
@@ -268,7 +271,7 @@ func (srv *server) startNames(ctx context.Context) error {
 		return err
 	}
 	srv.files = files
-	srv.providers = catalog.New(catalog.Options{Files: files, Dir: srv.settings.path("providers")})
+	srv.providers = catalog.New(catalog.Options{Files: files, Secrets: srv.secrets, Dir: srv.settings.path("providers")})
 	names, err := nameserver.Start(ctx, nameserver.Options{
 		Dir:      srv.embedded(),
 		KeyDir:   srv.settings.path("dnssec"),
@@ -303,18 +306,28 @@ func (srv *server) provider(ctx context.Context, t *repo.Tree, z zone.Name) (pro
 	return opened, nil
 }
 
-// verify asks the servers of a zone: the embedded one for the zones that it serves, and
-// for others those that their provider names.
-func (srv *server) verify(ctx context.Context, t *repo.Tree, z zone.Name, sets []zone.RRSet, gone []zone.Key) error {
+// answering lists the servers of a zone: the embedded one for the zones that it serves, and for others
+// those that their provider names.
+func (srv *server) answering(ctx context.Context, t *repo.Tree, z zone.Name) ([]string, error) {
 	p, err := srv.provider(ctx, t, z)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	servers := []string{srv.names.Internal()}
-	if p != provider.Provider(srv.files) {
-		if servers, err = catalog.Servers(ctx, p, z); err != nil {
-			return err
-		}
+	if p == provider.Provider(srv.files) {
+		return []string{srv.names.Internal()}, nil
+	}
+	servers, err := catalog.Servers(ctx, p, z)
+	if err == nil && len(servers) == 0 {
+		err = fmt.Errorf("zone %s: no server answers for it", z)
+	}
+	return servers, err
+}
+
+// verify asks the servers of a zone.
+func (srv *server) verify(ctx context.Context, t *repo.Tree, z zone.Name, sets []zone.RRSet, gone []zone.Key) error {
+	servers, err := srv.answering(ctx, t, z)
+	if err != nil {
+		return err
 	}
 	for _, s := range servers {
 		skipped, err := nameserver.Verify(ctx, s, sets, gone)
@@ -365,6 +378,8 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 		Certificates: &flow.Certificates{
 			Keys:      srv.authorities.keys,
 			Authority: srv.authorities.connect,
+			Serve:     srv.serveApps,
+			Watch:     (&logWatch{srv: srv}).pass,
 		},
 		MainMoved: srv.names.Refresh,
 		Logger:    srv.log,

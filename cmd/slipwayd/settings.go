@@ -15,17 +15,19 @@ import (
 // settings are the server's own: where it keeps things and where it listens.
 // Everything that an organisation decides is in slipway.yaml, under review.
 type settings struct {
-	data        string
-	listen      string
-	baseURL     string
-	dns         string
-	dnsExternal string
-	temporal    string
-	namespace   string
-	logFormat   string
-	logLevel    string
-	proxies     []string // whose X-Forwarded-For is believed
-	repository  string   // first start only: an existing zones repository to take over
+	data            string
+	listen          string
+	baseURL         string
+	dns             string
+	dnsExternal     string
+	gateway         string
+	gatewayRedirect string
+	temporal        string
+	namespace       string
+	logFormat       string
+	logLevel        string
+	proxies         []string // whose X-Forwarded-For is believed
+	repository      string   // first start only: an existing zones repository to take over
 
 	// Only for the first start, when the zones repository is made.
 	organisation starter.Organisation
@@ -39,6 +41,8 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.proxies, "trust-proxy", nil, "addresses or networks of proxies before the server, whose X-Forwarded-For is believed")
 	f.StringVar(&s.dns, "dns", "127.0.0.1:8453", "address of the embedded nameserver for all zones")
 	f.StringVar(&s.dnsExternal, "dns-external", "127.0.0.1:8454", "address of the embedded nameserver for external zones only")
+	f.StringVar(&s.gateway, "gateway", "", "address of a gateway in this process, which serves apps with an upstream over TLS (default: none; see slipwayd gateway)")
+	f.StringVar(&s.gatewayRedirect, "gateway-redirect", "", "address for HTTP that sends everybody to the gateway (default: none)")
 	f.StringVar(&s.temporal, "temporal", "", "address of a Temporal cluster (default: embedded)")
 	f.StringVar(&s.namespace, "temporal-namespace", "slipway", "namespace in the Temporal cluster")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")

@@ -299,7 +299,7 @@ func takeoverRisk(p *pass, z zone.Name, r zone.RRSet) error {
 		return nil
 	}
 	for _, t := range targets(r) {
-		if _, ours := p.head.zoneOf(t); ours {
+		if _, ours := p.head.zoneOf(t); ours || claimedForGood(t) {
 			continue
 		}
 		for _, s := range claimable {

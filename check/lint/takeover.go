@@ -9,12 +9,12 @@ import (
 // claimable are services at which a customer chooses a name, and another
 // customer may choose it once it is free: names pointing there can be taken over
 // when what they point at is given up. suffix is of the CNAME's target; part, when
-// not empty, must be in it as well.
+// not empty, must be in it as well. Amazon CloudFront is not among them: since 2019 it takes a name only from who has a
+// certificate for it.
 var claimable = []struct{ suffix, part, service, reason string }{
 	{".amazonaws.com", ".s3", "Amazon S3", bucket},
 	{".amazonaws.com", "s3-website", "Amazon S3", bucket},
 	{".elasticbeanstalk.com", "", "AWS Elastic Beanstalk", free},
-	{".cloudfront.net", "", "Amazon CloudFront", detached},
 	{".azurewebsites.net", "", "Azure App Service", free},
 	{".cloudapp.net", "", "Azure", free},
 	{".cloudapp.azure.com", "", "Azure", free},
@@ -112,6 +112,21 @@ var claimable = []struct{ suffix, part, service, reason string }{
 	{".surveysparrow.com", "", "SurveySparrow", free},
 	{".smugmug.com", "", "SmugMug", detached},
 	{".worksites.net", "", "Worksites", detached},
+}
+
+// claimedForGood reports whether a name at such a service is of a form that the service gives to one customer alone, or
+// takes for only with a proof in the customer's DNS.
+func claimedForGood(target zone.Name) bool {
+	labels := target.Labels()
+	switch {
+	case len(labels) < 4:
+		return false
+	case target.In("azurefd.net"): // shop-fug4hfanetgdf6cz.z01.azurefd.net: Front Door asks for a TXT record at _dnsauth
+		return strings.HasPrefix(labels[len(labels)-3], "z")
+	case target.In("azurewebsites.net"): // shop-a6gqaeashthkhkeu.uksouth-01.azurewebsites.net: the hash is the customer's
+		return strings.Contains(labels[len(labels)-3], "-")
+	}
+	return false
 }
 
 // Why each kind is dangerous.

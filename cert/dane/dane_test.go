@@ -6,9 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"math/big"
 	"os"
 	"os/exec"
@@ -188,6 +190,51 @@ func TestAgreesWithOpenSSL(t *testing.T) {
 	digest, _, _ := strings.Cut(string(out), " ")
 	if got := ForKey(c.RawSubjectPublicKeyInfo).String(); got != "3 1 1 "+digest {
 		t.Errorf("%s, openssl says %s", got, digest)
+	}
+}
+
+// A client of another make, over a real connection, takes and refuses the same records.
+func TestAgreesWithOpenSSLClient(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed")
+	}
+	const host = "pay.finmicro.example"
+	end := time.Now().AddDate(1, 0, 0)
+	root := issue(t, nil, "root", end)
+	middle := issue(t, root, "middle", end)
+	leaf, other := issue(t, middle, host, end), issue(t, middle, host, end)
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{
+		Certificate: [][]byte{leaf.cert.Raw, middle.cert.Raw, root.cert.Raw}, PrivateKey: leaf.key,
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				// The client's end of input ends it.
+				_, _ = io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	for name, r := range map[string]Record{
+		"3 1 1": of(DANEEE, 1, 1, leaf.cert), "3 0 2": of(DANEEE, 0, 2, leaf.cert), "2 1 1": of(DANETA, 1, 1, middle.cert), "2 0 1": of(DANETA, 0, 1, root.cert),
+		"another key": of(DANEEE, 1, 1, other.cert), "no authority": of(DANETA, 1, 1, other.cert),
+	} {
+		_, ours := Verify([]Record{r}, Presented{Chain: []*x509.Certificate{leaf.cert, middle.cert, root.cert}, Host: host, Now: time.Now()})
+		c := exec.CommandContext(t.Context(), openssl, "s_client", "-connect", ln.Addr().String(), "-servername", host,
+			"-dane_tlsa_domain", host, "-dane_tlsa_rrdata", r.String(), "-verify_return_error", "-brief")
+		out, theirs := c.CombinedOutput()
+		if (ours == nil) != (theirs == nil) {
+			t.Errorf("%s: we say %v, openssl says %v\n%s", name, ours, theirs, out)
+		}
 	}
 }
 

@@ -179,6 +179,21 @@ warn contains {
 }
 
 # METADATA
+# title: TLSA records that nobody may believe
+# description: Without DNSSEC anybody on the way could replace the record, so clients pass over it (RFC 6698 section 4.1).
+warn contains {
+	"rule": "tlsa-without-dnssec",
+	"msg": sprintf("%s says which certificate is the right one, and the zone %s is not signed, so no client may go by it.", [edit.name, input.zone.name]),
+	"help": "Sign the zone first: dnssec: required in slipway.yaml. Or leave the record out.",
+	"record": sprintf("%s TLSA", [edit.name]),
+} if {
+	some edit in zone_edits
+	edit.type == "TLSA"
+	edit.op != "delete"
+	input.zone.dnssec != "required"
+}
+
+# METADATA
 # title: A certificate that lives long
 # description: A stolen key is of use for as long as its certificate. Renewal needs nobody's hands, so short lives cost nothing.
 warn contains {

@@ -102,3 +102,11 @@ test_wildcard_certificate if {
 	raised(named({"wildcard": true, "name": "*.pay.finmicro.example"})) == {"red"}
 	raised(named({"wildcard": true, "name": "*.pay.finmicro.example", "visibility": "internal"})) == {"yellow"}
 }
+
+test_tlsa if {
+	tlsa := {"op": "create", "zone": "finmicro.example", "name": "_443._tcp.finmicro.example", "type": "TLSA", "after": {"values": ["3 1 1 ab"]}}
+	unsigned := object.union(document([tlsa], []), {"zone": {"name": "finmicro.example", "visibility": "external", "dnssec": ""}})
+	{w.rule | some w in pack.warn with input as unsigned} == {"tlsa-without-dnssec"}
+	signed := object.union(unsigned, {"zone": {"dnssec": "required"}})
+	{w.rule | some w in pack.warn with input as signed} == set()
+}

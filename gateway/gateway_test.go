@@ -174,6 +174,7 @@ func TestUpgrade(t *testing.T) {
 	if _, err := r.ReadByte(); err == nil {
 		t.Error("the connection outlived the gateway")
 	}
+	until(t, "the log", func() bool { return strings.Contains(b.log.String(), "path=/ws status=101") })
 }
 
 func TestServerSentEvents(t *testing.T) {

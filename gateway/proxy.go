@@ -75,6 +75,7 @@ func (g *Gateway) newProxy() http.Handler {
 		Rewrite:      rewrite,
 		Transport:    g.newTransport(),
 		ErrorHandler: g.upstreamFailed,
+		BufferPool:   new(buffers),
 		ModifyResponse: func(r *http.Response) error {
 			if g.o.HSTS > 0 {
 				r.Header.Del("Strict-Transport-Security") // two of them are one of them to a browser: the first
@@ -96,6 +97,7 @@ func rewrite(p *httputil.ProxyRequest) {
 			delete(p.Out.Header, name)
 		}
 	}
+	p.Out.Trailer = nil // headers that come when nobody looks any more
 	h := p.Out.Header
 	client := "unknown" // RFC 7239 section 6.2
 	if peer, err := netip.ParseAddrPort(p.In.RemoteAddr); err == nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -80,6 +81,9 @@ func (g *Gateway) account(r *http.Request, x *exchange, begun time.Time) {
 	}
 	if x.writer.status >= 500 {
 		g.counters.Failed.Add(1)
+	}
+	if !g.log.Enabled(r.Context(), slog.LevelInfo) {
+		return
 	}
 	g.log.Info("gateway: request", "app", app, "host", clipped(r.Host), "method", clipped(r.Method), "path", clipped(r.URL.EscapedPath()),
 		"status", x.writer.status, "bytes", x.writer.bytes, "duration", g.o.Now().Sub(begun), "client", r.RemoteAddr, "protocol", r.Proto, "request", x.id)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"net/http"
@@ -19,7 +20,7 @@ type writer struct {
 }
 
 func (w *writer) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
+	if status >= 200 {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -36,7 +37,13 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets net/http flush, and take over the connection for an upgrade.
+// Hijack is for upgrades, whose answer goes past WriteHeader.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.status = http.StatusSwitchingProtocols
+	return w.control.Hijack()
+}
+
+// Unwrap lets net/http flush.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // body is what a client sends. One that sends nothing for stallTimeout is given up.
@@ -51,6 +58,20 @@ func (b *body) Read(p []byte) (int, error) {
 	b.control.SetReadDeadline(time.Time{})
 	return n, err
 }
+
+// buffers lends what bodies are copied through, which is much for a short answer.
+type buffers struct{ pool sync.Pool }
+
+const copyBuffer = 32 << 10
+
+func (b *buffers) Get() []byte {
+	if lent, ok := b.pool.Get().(*[copyBuffer]byte); ok {
+		return lent[:]
+	}
+	return make([]byte, copyBuffer)
+}
+
+func (b *buffers) Put(p []byte) { b.pool.Put((*[copyBuffer]byte)(p)) }
 
 // bounded takes no more connections at a time than it is told, and of one address no
 // more than its share: the rest is closed at once, before anything is spent on it.

@@ -154,6 +154,20 @@ func (l *Live) WithTTLs(sets []zone.RRSet) []zone.RRSet {
 	return sets
 }
 
+// Empty says whether there is nothing in the zone that anybody could have put there: it
+// does not exist, or was made just now on a server that wants its zones made first, with
+// an NS set of its own.
+func (l *Live) Empty() bool {
+	if !l.Exists {
+		return true
+	}
+	var own []zone.RRSet
+	if l.ApexNS != nil {
+		own = []zone.RRSet{*l.ApexNS}
+	}
+	return l.Digest == Digest(own)
+}
+
 // Validate refuses a plan that could not be what anybody approved: one made against
 // nothing, a set outside the zone, the same set twice, data that is not well formed.
 func (p Plan) Validate() error {

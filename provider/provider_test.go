@@ -120,6 +120,39 @@ func TestNewPlan(t *testing.T) {
 	}
 }
 
+func TestEmpty(t *testing.T) {
+	ns := zone.RRSet{Name: "example", Type: "NS", TTL: 300, Values: []string{"ns.example.net."}}
+	a := zone.RRSet{Name: "a.example", Type: "A", TTL: 300, Values: []string{"192.0.2.1"}}
+	for _, tt := range []struct {
+		name string
+		live provider.Live
+		want bool
+	}{
+		{"not there", provider.Live{}, true},
+		{"nothing in it", provider.Live{Exists: true, Digest: provider.Digest(nil)}, true},
+		{"its own NS set", provider.Live{Exists: true, Digest: provider.Digest([]zone.RRSet{ns}), ApexNS: &ns}, true},
+		{"an NS set of somebody's", provider.Live{Exists: true, Digest: provider.Digest([]zone.RRSet{ns})}, false},
+		{"a record", provider.Live{Exists: true, Digest: provider.Digest([]zone.RRSet{ns, a}), ApexNS: &ns}, false},
+	} {
+		if got := tt.live.Empty(); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+// Where the approved zone says nothing of its own NS set, the provider's stays.
+func TestApexNS(t *testing.T) {
+	ns := zone.RRSet{Name: "example", Type: "NS", TTL: 300, Values: []string{"ns.example.net."}}
+	own := zone.RRSet{Name: "example", Type: "NS", TTL: 60, Values: []string{"ns.example.org."}}
+	live := &provider.Live{Zone: "example", Exists: true, ApexNS: &ns, Sets: []zone.RRSet{ns}, Digest: provider.Digest([]zone.RRSet{ns})}
+	if p := provider.NewPlan("example", nil, live, "c", "c"); len(p.Edits) != 0 || provider.Digest(p.Desired) != live.Digest {
+		t.Errorf("nothing approved: %+v", p.Edits)
+	}
+	if p := provider.NewPlan("example", []zone.RRSet{own}, live, "c", "c"); len(p.Edits) != 1 || p.Edits[0].Op != zone.Update {
+		t.Errorf("another set approved: %+v", p.Edits)
+	}
+}
+
 func TestListing(t *testing.T) {
 	many := make([]string, 20)
 	for i := range many {

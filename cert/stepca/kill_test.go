@@ -36,7 +36,7 @@ func TestKilledWhileSigning(t *testing.T) {
 	if err := ca.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// What the kill would have left: everything but the certificate in the order.
+	// What the kill would have left: the chain as it was signed, and an order that does not know of it.
 	l, err := openLedger(filepath.Join(s.options.Dir, "ca.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,14 @@ func TestKilledWhileSigning(t *testing.T) {
 	}
 	raw = bytes.Replace(raw, []byte(`"status":"valid"`), []byte(`"status":"ready"`), 1)
 	raw = regexp.MustCompile(`,"certificate":"[^"]+"`).ReplaceAll(raw, nil)
-	if err := errors.Join(l.Set([]byte("acme_orders"), []byte(id), raw), l.Shutdown()); err != nil {
+	if kept, err := l.Get(signedTable, []byte(id)); !nosql.IsErrNotFound(err) {
+		t.Errorf("kept after the end of the order: %q, %v", kept, err)
+	}
+	var chain []byte
+	for _, c := range parse(t, first) {
+		chain = append(chain, toPEM(c)...)
+	}
+	if err := errors.Join(l.Set([]byte("acme_orders"), []byte(id), raw), l.Set(signedTable, []byte(id), chain), l.Shutdown()); err != nil {
 		t.Fatal(err)
 	}
 

@@ -64,6 +64,11 @@ func (l *ledger) finalizing(ctx context.Context, order string, f func()) error {
 	l.order = order
 	defer func() { l.order = "" }()
 	f()
+	// What the order says itself need not be kept twice. If it stays after all, it does no
+	// harm, and the request has had its answer.
+	if o, err := l.acme.GetOrder(ctx, order); err == nil && o.Status == acme.StatusValid {
+		l.Del(signedTable, []byte(order))
+	}
 	return nil
 }
 
@@ -81,6 +86,10 @@ func (l *ledger) complete(ctx context.Context, id string) error {
 	}
 	chain, err := parseChain(raw)
 	if err != nil {
+		return err
+	}
+	// The authority's own records may not have it yet.
+	if err := l.DB.StoreCertificateChain(nil, chain...); err != nil {
 		return err
 	}
 	c, err := l.acme.GetCertificateBySerial(ctx, chain[0].SerialNumber.String())

@@ -53,7 +53,7 @@ peers:
 
 # One change judged by Slipway, and the same zones looked through by conftest.
 bench-peers: peers
-	$(GO) test -run '^$$' -bench 'Check(OneZoneOf100k|1000ZonesOf100)$$|Conftest' -benchtime 3x -timeout 30m ./cmd/slipway
+	$(GO) test -run '^$$' -bench 'Check(OneZoneOf100k|1000ZonesOf100|10000ZonesOf100)$$|Conftest' -benchtime 15x -timeout 30m ./cmd/slipway
 
 FUZZTIME ?= 30s
 fuzz:

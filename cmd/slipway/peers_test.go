@@ -11,7 +11,7 @@ import (
 	"slipway/internal/peer"
 )
 
-// The same repositories as in start_test.go, looked through by conftest with three
+// The same repositories as in speed_test.go, looked through by conftest with three
 // rules: what a team without Slipway would run in its pipeline. Conftest has no notion of
 // a change, so it reads every zone every time.
 

@@ -303,10 +303,19 @@ func (s *Service) CertificateWarnings(ctx context.Context) ([]cert.WarnDetails, 
 		if err != nil {
 			return nil, explain("read the record", err)
 		}
-		if c, ok := s.certs.Get(d.ID); !ok || c.Status(now) != cert.Valid && c.Status(now) != cert.Expired || told[d.ID] {
+		key := d.ID + d.Kind + r.Event.Resource.App
+		if told[key] {
 			continue
 		}
-		told[d.ID] = true
+		told[key] = true
+		if d.Kind == "caa" {
+			// Over when the app has got its certificate all the same.
+			if last, ok := s.lastCertificate(r.Event.Resource.App); ok && last.Issued.After(r.Event.Timestamp) {
+				continue
+			}
+		} else if c, ok := s.certs.Get(d.ID); !ok || c.Status(now) != cert.Valid && c.Status(now) != cert.Expired {
+			continue
+		}
 		out = append(out, d)
 	}
 	return out, nil

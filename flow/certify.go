@@ -20,6 +20,7 @@ import (
 	"slipway/lifecycle"
 	"slipway/repo"
 	"slipway/zone"
+	"slipway/zone/caa"
 )
 
 // Certificates is what certificates need besides what flow has. Without it none are issued.
@@ -219,6 +220,15 @@ func (s *Service) ask(ctx context.Context, t *repo.Tree, names []string, r cert.
 			problems, refused = append(problems, fmt.Errorf("%s asks to wait until %s", name, until.UTC().Format(time.RFC3339))), false
 			continue
 		}
+		if why, err := s.caaForbids(ctx, settings, settings.Certificates.Authorities[name].CAA, r.Names); err != nil {
+			return nil, "", err
+		} else if why != "" {
+			problems = append(problems, fmt.Errorf("%s: %s", name, why))
+			if err := s.warnOfCAA(ctx, w.about, name, why); err != nil {
+				return nil, "", err
+			}
+			continue
+		}
 		a, err := s.o.Certificates.Authority(ctx, t, name)
 		if err != nil {
 			problems, refused = append(problems, fmt.Errorf("%s: %w", name, err)), false
@@ -255,6 +265,56 @@ func (s *Service) ask(ctx context.Context, t *repo.Tree, names []string, r cert.
 			r.Names[0], short(strings.ReplaceAll(err.Error(), "\n", "; "), 1500))}
 	}
 	return nil, "", err
+}
+
+// caaForbids says why the CAA records that are approved keep an authority from issuing (RFC 8659); "" when they do not,
+// or when nobody has told us what the authority calls itself in them. Asking it would cost a failed order.
+func (s *Service) caaForbids(ctx context.Context, settings *repo.Settings, authority string, names []zone.Name) (string, error) {
+	if authority == "" {
+		return "", nil
+	}
+	main, err := s.main(ctx)
+	if err != nil {
+		return "", err
+	}
+	lookup := func(ctx context.Context, n zone.Name) ([]string, error) {
+		z, ok := settings.ZoneOf(n)
+		if !ok {
+			return nil, nil // above our zones: the authority looks there itself
+		}
+		sets, err := main.Served(ctx, z)
+		if err != nil && !errors.Is(err, repo.ErrNotFound) {
+			return nil, err
+		}
+		i := slices.IndexFunc(sets, func(set zone.RRSet) bool { return set.Name == n && set.Type == "CAA" })
+		if i < 0 {
+			return nil, nil
+		}
+		return sets[i].Values, nil
+	}
+	for _, n := range names {
+		d, err := caa.Permits(ctx, caa.Request{Name: n, Authority: []string{authority}, Account: caa.AnyAccount, Method: "dns-01"}, lookup)
+		if err != nil {
+			return "", err
+		}
+		if !d.Permitted {
+			return d.Reason, nil
+		}
+	}
+	return "", nil
+}
+
+// warnOfCAA tells people, once a day, that records of ours keep an authority of ours from issuing.
+func (s *Service) warnOfCAA(ctx context.Context, a about, authority, why string) error {
+	s.o.Logger.Warn("CAA records forbid an authority", "app", a.app, "authority", authority)
+	text := fmt.Sprintf("The authority %s may not issue a certificate for the app %s: %s", authority, a.app, why)
+	id := ""
+	if c, ok := s.lastCertificate(a.app); ok {
+		id = c.ID
+	}
+	return s.recordCertificate(ctx, a, audit.Event{
+		Action: audit.WarnCertificate, Once: fmt.Sprintf("warn-caa/%s/%s/%s", a.app, authority, s.now().Format(time.DateOnly)),
+	}, cert.WarnDetails{ID: id, Kind: "caa", Text: text})
 }
 
 // recordIssued keeps the chain and records the certificate.

@@ -468,3 +468,25 @@ func TestNoKeyInTheClear(t *testing.T) {
 		t.Errorf("only %d files", files)
 	}
 }
+
+func TestCAAForbids(t *testing.T) {
+	w := newCertifiedWorld(t)
+	ctx := context.Background()
+	settings, err := w.flow.settings(ctx)
+	w.must(err)
+	// The starter kit's CAA of finmicro.example names ca.finmicro.example alone; apps.finmicro.example is below it.
+	for authority, forbidden := range map[string]bool{"": false, "ca.finmicro.example": false, "other.example": true} {
+		why, err := w.flow.caaForbids(ctx, settings, authority, []zone.Name{"x.finmicro.example"})
+		w.must(err)
+		if (why != "") != forbidden {
+			t.Errorf("%q: %q", authority, why)
+		}
+	}
+	w.must(w.flow.warnOfCAA(ctx, about{app: "x"}, "other", "The CAA records say so."))
+	w.must(w.flow.warnOfCAA(ctx, about{app: "x"}, "other", "The CAA records say so."))
+	warnings, err := w.flow.CertificateWarnings(ctx)
+	w.must(err)
+	if len(warnings) != 1 || warnings[0].Kind != "caa" || !strings.Contains(warnings[0].Text, "The CAA records say so.") {
+		t.Errorf("%+v", warnings)
+	}
+}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -25,6 +28,9 @@ const (
 // demo starts a server and takes two apps through it, by the same API that everyone uses.
 func demo(ctx context.Context, s settings, out io.Writer) error {
 	fmt.Fprintln(out, "Starting Slipway with the sample organisation", s.organisation.Name, "…")
+	if s.gateway == "" {
+		s.gateway = demoGateway
+	}
 	srv, err := start(ctx, s)
 	if err != nil {
 		return err
@@ -42,12 +48,16 @@ func (srv *server) demonstrate(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	upstream, err := srv.demoApp(ctx)
+	if err != nil {
+		return err
+	}
 	suffix := time.Now().UTC().Format("0102-150405")
 	hostname := zone.Name("expenses-" + suffix + ".apps.finmicro.example")
 
 	fmt.Fprintf(out, "\n%s asks for an internal app: %s\n", demoRequester, hostname)
 	began := time.Now()
-	id, err := srv.demoRequest(ctx, out, ana, "expense-tracker-"+suffix, "internal", hostname)
+	id, err := srv.demoRequest(ctx, out, ana, "expense-tracker-"+suffix, "internal", hostname, upstream)
 	if err != nil {
 		return err
 	}
@@ -61,10 +71,12 @@ func (srv *server) demonstrate(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "  live in %.1f s; nobody had to approve it. The nameserver answers %s\n",
 		time.Since(began).Seconds(), strings.Join(answer, ", "))
 	fmt.Fprintf(out, "  see for yourself:  dig @%s %s A +short\n", digAddress(srv.names.Internal()), hostname)
+	_, port, _ := net.SplitHostPort(srv.gateway.String())
+	fmt.Fprintf(out, "  over TLS:          curl --cacert <(curl -s %s/ca/root.pem) --connect-to ::%s https://%s/\n", srv.settings.baseURL, srv.gateway, net.JoinHostPort(string(hostname), port))
 
 	public := zone.Name("feedback-" + suffix + ".finmicro-apps.example")
 	fmt.Fprintf(out, "\n%s asks for a public app: %s\n", demoRequester, public)
-	waiting, err := srv.demoRequest(ctx, out, ana, "feedback-"+suffix, "external", public)
+	waiting, err := srv.demoRequest(ctx, out, ana, "feedback-"+suffix, "external", public, "")
 	if err != nil {
 		return err
 	}
@@ -87,6 +99,24 @@ func (srv *server) demonstrate(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+// demoGateway is where the demonstration serves its app over TLS, unless --gateway says otherwise.
+const demoGateway = "127.0.0.1:8443"
+
+// demoApp is the app of the demonstration: one page, which only the gateway is meant to ask for.
+func (srv *server) demoApp(ctx context.Context) (upstream string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("the demonstration's app: %w", err)
+	}
+	app := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, "<!doctype html>\n<html lang=\"en\"><title>Expenses</title><h1>Expenses</h1><p>This app was launched by Slipway, and %s serves it over TLS.</p></html>\n", html.EscapeString(r.Host))
+	})}
+	go app.Serve(l)
+	srv.onClose(app.Shutdown)
+	return "http://" + l.Addr().String(), nil
+}
+
 // demoClient signs a person in and returns a client that speaks as them.
 func (srv *server) demoClient(ctx context.Context, id, role string) (*client.Client, error) {
 	link, err := srv.people.IssueLink(ctx, itself, id, role, firstLinkValid)
@@ -107,7 +137,7 @@ func (srv *server) demoClient(ctx context.Context, id, role string) (*client.Cli
 	return client.New("http://"+srv.listener.Addr().String(), token)
 }
 
-func (srv *server) demoRequest(ctx context.Context, out io.Writer, c *client.Client, name, exposure string, hostname zone.Name) (string, error) {
+func (srv *server) demoRequest(ctx context.Context, out io.Writer, c *client.Client, name, exposure string, hostname zone.Name, upstream string) (string, error) {
 	set, err := zone.NewRRSet(hostname, "A", 300, []string{"198.51.100.20"})
 	if err != nil {
 		return "", err
@@ -117,7 +147,7 @@ func (srv *server) demoRequest(ctx context.Context, out io.Writer, c *client.Cli
 		App: &repo.App{
 			Name: name, Owner: demoRequester, Team: "finance-operations",
 			Purpose: "Shows how an app goes live", Exposure: exposure, Data: []string{"none"},
-			Expires: time.Now().AddDate(0, 6, 0).Format(time.DateOnly), Hostname: hostname, Certificate: true,
+			Expires: time.Now().AddDate(0, 6, 0).Format(time.DateOnly), Hostname: hostname, Certificate: true, Upstream: upstream,
 			Records: []zone.RRSet{set},
 		},
 	})

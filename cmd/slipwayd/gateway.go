@@ -65,6 +65,11 @@ func (srv *server) startGateway(ctx context.Context) error {
 	if srv.settings.gateway == "" {
 		return nil
 	}
+	if _, err := os.Stat(srv.settings.routes()); errors.Is(err, os.ErrNotExist) {
+		if err := srv.serveApps(ctx, nil, nil); err != nil { // none yet; the first look at the certificates says more
+			return err
+		}
+	}
 	g, err := gateway.Listen(ctx, srv.gatewayOptions(srv.settings.gateway, srv.settings.gatewayRedirect, srv.authorities.keys))
 	if err != nil {
 		return fmt.Errorf("%w (choose another with --gateway)", err)

@@ -260,7 +260,7 @@ func (i *issuance) finalize(ctx context.Context) error {
 		return err
 	}
 	at := &acme.Order{}
-	got, err := i.a.post(ctx, i.at.Finalize, acme.CSRMessage{Csr: base64.RawURLEncoding.EncodeToString(der)}, at)
+	got, err := i.a.postOnce(ctx, i.at.Finalize, acme.CSRMessage{Csr: base64.RawURLEncoding.EncodeToString(der)}, at)
 	var p *Problem
 	if errors.As(err, &p) && p.Type == "orderNotReady" {
 		return nil // somebody else was first, with the same request; the order says how it went

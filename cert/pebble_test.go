@@ -9,11 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 func tlsConfig(pool *x509.CertPool) *tls.Config { return &tls.Config{RootCAs: pool} }
@@ -79,33 +76,25 @@ func TestIssue(t *testing.T) {
 	t.Log(err)
 }
 
-// TestBadNonces has every second request refused, and issues 100 certificates.
+// TestBadNonces has every second request refused, and issues 100 certificates. One
+// at a time: Pebble locks an authorization that is looked at before its store, and
+// its store before all authorizations for a new order, and so can come to a stop
+// for ever when both happen at once (v2.10.1, wfe.Authz and FindValidAuthorization).
 func TestBadNonces(t *testing.T) {
 	z := newTestZone(t)
 	p := startPebble(t, z, pebbleOptions{env: []string{"PEBBLE_WFE_NONCEREJECT=50"}})
 	a := connect(t, p.config(newKey(t)))
-	const count, workers = 100, 8
+	const count = 100
 	leaf := newKey(t)
-	var group errgroup.Group
-	group.SetLimit(workers)
-	var mu sync.Mutex
+	w := newTestWorld(z)
 	ids := map[string]bool{}
 	for i := range count {
-		group.Go(func() error {
-			w := newTestWorld(z)
-			r := Request{ID: fmt.Sprint(i), Names: names(fmt.Sprintf("n%d.example", i)), Signer: leaf}
-			issued, err := a.Issue(t.Context(), r, nil, w)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			ids[ID(issued.Chain[0])] = true
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
+		r := Request{ID: fmt.Sprint(i), Names: names(fmt.Sprintf("n%d.example", i)), Signer: leaf}
+		issued, err := a.Issue(t.Context(), r, nil, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[ID(issued.Chain[0])] = true
 	}
 	if len(ids) != count || p.certificates() != count {
 		t.Errorf("%d certificates came, Pebble issued %d, want %d", len(ids), p.certificates(), count)

@@ -117,6 +117,8 @@ func TestAnswers(t *testing.T) {
 		"wants a person":          {instead{prefix: "/order-plz", answer: &answer{403, nil, `{"type":"urn:ietf:params:acme:error:userActionRequired","detail":"new terms","instance":"https://ca.example/terms"}`}}, Request{}, refused, "https://ca.example/terms"},
 		"no validity":             {instead{prefix: "/order-plz", answer: &answer{400, nil, problemJSON("malformed", "NotBefore and NotAfter are not supported")}}, Request{Validity: 24 * time.Hour}, refused, "Take the validity out"},
 		"no JSON":                 {instead{prefix: "/order-plz", answer: &answer{502, map[string]string{"Content-Type": "text/html"}, "<html>bad gateway</html>"}}, Request{}, retried, "HTTP status 502"},
+		"fails three times":       {instead{prefix: "/order-plz", answer: &answer{500, nil, problemJSON("serverInternal", "oops")}, times: 3}, Request{}, func(err error) bool { return err == nil }, ""},
+		"fails to issue":          {instead{prefix: "/finalize", answer: &answer{500, nil, problemJSON("serverInternal", "oops")}, times: 1}, Request{}, retried, "problem of its own"},
 		"cut off":                 {instead{prefix: "/order-plz", change: func(b []byte) []byte { return b[:len(b)/2] }}, Request{}, retried, "cannot be read"},
 		"too large":               {instead{prefix: "/order-plz", change: func([]byte) []byte { return bytes.Repeat([]byte(" "), maxAnswer+1) }}, Request{}, retried, "larger than"},
 		"redirect":                {instead{prefix: "/order-plz", answer: &answer{307, map[string]string{"Location": "https://192.0.2.1/"}, ""}}, Request{}, retried, "307"},

@@ -34,9 +34,29 @@ type reply struct {
 	problem  bool // the body is a problem document (RFC 7807)
 }
 
+// maxMishaps bounds how often a request is repeated that an authority failed at.
+const maxMishaps = 4
+
 // post sends payload signed by our account, and reads the answer into out. nil asks
-// for the resource itself (POST-as-GET, RFC 8555 section 6.3).
+// for the resource itself (POST-as-GET, RFC 8555 section 6.3). It repeats what the
+// authority failed at with an error of its own: step-ca does so when it has two
+// requests of one account at once. So it is not for what must not be done twice.
 func (a *Authority) post(ctx context.Context, url string, payload, out any) (reply, error) {
+	pause := firstPause
+	for mishaps := 1; ; mishaps++ {
+		r, err := a.postOnce(ctx, url, payload, out)
+		var p *Problem
+		if !errors.As(err, &p) || p.Status < http.StatusInternalServerError || mishaps == maxMishaps {
+			return r, err
+		}
+		if err := a.config.Sleep(ctx, pause); err != nil {
+			return r, err
+		}
+		pause *= 2
+	}
+}
+
+func (a *Authority) postOnce(ctx context.Context, url string, payload, out any) (reply, error) {
 	account := a.Account()
 	r, err := a.send(ctx, url, account, payload, out)
 	var p *Problem

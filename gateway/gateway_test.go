@@ -427,6 +427,28 @@ func TestAppsThatFail(t *testing.T) {
 	}
 }
 
+func TestWhereItDoesNotGo(t *testing.T) {
+	g := &Gateway{o: Options{Forbidden: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:8080"), netip.MustParseAddrPort("192.0.2.1:9090")}}}
+	addresses := map[string]bool{
+		"127.0.0.1:8080": false, "[::1]:8080": false, "127.0.0.1:8081": true, "192.0.2.1:9090": false, "[::ffff:192.0.2.1]:9090": false, "192.0.2.1:9091": true,
+		"198.51.100.7:8080": true, "169.254.169.254:80": false, "[fe80::1%eth0]:80": false, "[fd00:ec2::254]:80": false, "0.0.0.0:80": false, "224.0.0.1:80": false, "x": false,
+	}
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range interfaces {
+		if network, ok := a.(*net.IPNet); ok {
+			addresses[net.JoinHostPort(network.IP.String(), "8080")] = false
+		}
+	}
+	for address, want := range addresses {
+		if err := g.mayDial(t.Context(), "tcp", address, nil); (err == nil) != want {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }

@@ -181,11 +181,28 @@ func (g *Gateway) mayDial(_ context.Context, _, address string, _ syscall.RawCon
 		return errForbidden
 	}
 	for _, f := range g.o.Forbidden {
-		if to.Port() == f.Port() && (ip == f.Addr().Unmap() || f.Addr().IsUnspecified() && ip.IsLoopback()) {
+		if to.Port() == f.Port() && (ip == f.Addr().Unmap() || f.Addr().IsUnspecified() && here(ip)) {
 			return errForbidden
 		}
 	}
 	return nil
+}
+
+// here says whether an address is this machine's.
+func here(ip netip.Addr) bool {
+	if ip.IsLoopback() {
+		return true
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return true // not known to be elsewhere
+	}
+	for _, a := range addresses {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr() == ip {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *Gateway) upstreamFailed(_ http.ResponseWriter, r *http.Request, err error) {

@@ -129,13 +129,14 @@ func policyDigest(bundles []policy.Bundle, s *repo.Settings) string {
 		RestrictedTypes map[string][]string
 		ThirdParties    []string
 		TTL             repo.TTLBounds
+		TTLOfType       map[string]repo.TTLBounds `json:",omitempty"`
 		Severities      []repo.RuleSetting
 		Waivers         []repo.Waiver
 		Mail            repo.MailTemplates
 		Certificates    decidingCertificates
 	}{
 		lint.Version, policy.Digest(bundles...), s.Organisation, s.Domain, s.Brands, allowedExternal(s), s.ZonesDirectory, s.Zones,
-		slices.Sorted(maps.Keys(s.Groups)), s.Approvals, s.RestrictedTypes, s.ThirdParties, s.TTL,
+		slices.Sorted(maps.Keys(s.Groups)), s.Approvals, s.RestrictedTypes, s.ThirdParties, s.TTL, s.TTLOfType,
 		s.Rules, s.Waivers, s.Mail, certificatesDeciding(s),
 	}
 	src, err := json.Marshal(deciding) // maps come out sorted by key

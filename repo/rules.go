@@ -267,3 +267,41 @@ func (p *settingsParser) readPolicies(f field) {
 		}
 	}
 }
+
+// readTTL reads `ttl: {min: 60, max: 86400, types: {NS: {min: 3600, max: 604800}}}`. What a type leaves
+// out is as for all.
+func (p *settingsParser) readTTL(f field) {
+	bounds := func(b field, what string, into *TTLBounds) {
+		n := p.number(b.value, what+" "+b.name, 0, 1<<31-1) // RFC 2181 section 8
+		if b.name == "min" {
+			into.Min = n
+		} else {
+			into.Max = n
+		}
+	}
+	ordered := func(n *yaml.Node, b TTLBounds) {
+		if b.Min > b.Max {
+			p.fail(n, "swap them", "the lowest allowed TTL, %d, is above the highest, %d", b.Min, b.Max)
+		}
+	}
+	var types []field
+	for _, b := range p.fields(f.value, "ttl", []string{"min", "max", "types"}) {
+		if b.name == "types" {
+			types = p.fields(b.value, "ttl types", nil)
+			continue
+		}
+		bounds(b, "ttl", &p.s.TTL)
+	}
+	ordered(f.value, p.s.TTL)
+	for _, t := range types {
+		of := p.s.TTL
+		for _, b := range p.fields(t.value, "ttl of "+t.name, []string{"min", "max"}) {
+			bounds(b, "ttl of "+t.name, &of)
+		}
+		ordered(t.value, of)
+		if p.s.TTLOfType == nil {
+			p.s.TTLOfType = map[string]TTLBounds{}
+		}
+		p.s.TTLOfType[strings.ToUpper(t.name)] = of
+	}
+}

@@ -30,6 +30,7 @@ mail:
     Finmicro.example: [192.0.2.25, '2001:db8::25']
 policies:
   limits: {time: 5s, memory: 256MB}
+ttl: {types: {ns: {min: 3600, max: 604800}, TXT: {min: 300}}, max: 43200}
 `
 
 func TestRuleSettings(t *testing.T) {
@@ -55,6 +56,9 @@ func TestRuleSettings(t *testing.T) {
 	mail := MailTemplates{SPF: "v=spf1 include:_spf.finmicro.example -all", DMARC: "v=DMARC1; p=reject", Senders: []MailSender{
 		{Domain: "finmicro.example", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")}, Line: 17},
 	}}
+	if ttl := map[string]TTLBounds{"NS": {3600, 604800}, "TXT": {300, 43200}}; !reflect.DeepEqual(s.TTLOfType, ttl) || s.TTL != (TTLBounds{60, 43200}) {
+		t.Errorf("got %+v, %+v", s.TTL, s.TTLOfType)
+	}
 	if s.PolicyLimits != (PolicyLimits{5 * time.Second, 256 << 20}) {
 		t.Errorf("got %+v", s.PolicyLimits)
 	}
@@ -76,6 +80,7 @@ func TestRuleSettingsFaults(t *testing.T) {
 		{"waivers that are no list", "waivers: {rule: wildcard}\n", "must be a list", 1},
 		{"no reason", strings.Replace(waiver, "    reason: The shop names its branches itself\n", "", 1), "has no reason", 2},
 		{"a poor reason", strings.Replace(waiver, "The shop names its branches itself", "ok", 1), "2 characters", 4},
+		{"a type's bounds turned round", "ttl: {types: {NS: {min: 90000}}}\n", "is above the highest", 1},
 		{"too long for a policy", "policies: {limits: {time: 1h}}\n", "not a usable length", 1},
 		{"too much for a policy", "policies:\n  limits:\n    memory: 2048MB\n", "16MB to 1024MB", 3},
 		{"memory without unit", "policies: {limits: {memory: 100}}\n", "16MB to 1024MB", 1},

@@ -32,6 +32,7 @@ type Settings struct {
 	ThirdParties    []string            // e-mail domains of known third parties; anyone outside Domain counts too
 	Administrators  []string            // may manage accounts; approve nothing by that
 	TTL             TTLBounds
+	TTLOfType       map[string]TTLBounds // by record type, where they differ from TTL
 	Drift           DriftSettings
 	SOA             map[string]string // mname, rname overrides; optional
 	Rules           []RuleSetting     // severities of lint rules where they differ from the rules' own
@@ -194,17 +195,7 @@ func (p *settingsParser) top(f field) {
 	case "administrators":
 		s.Administrators = p.emails(f.value, "administrators")
 	case "ttl":
-		for _, b := range p.fields(f.value, "ttl", []string{"min", "max"}) {
-			n := p.number(b.value, "ttl "+b.name, 0, 1<<31-1) // RFC 2181 section 8
-			if b.name == "min" {
-				s.TTL.Min = n
-			} else {
-				s.TTL.Max = n
-			}
-		}
-		if s.TTL.Min > s.TTL.Max {
-			p.fail(f.value, "swap them", "the lowest allowed TTL, %d, is above the highest, %d", s.TTL.Min, s.TTL.Max)
-		}
+		p.readTTL(f)
 	case "drift":
 		for _, b := range p.fields(f.value, "drift", []string{"interval"}) {
 			s.Drift.Interval = p.duration(b.value, "drift interval", time.Second, 31*24*time.Hour)

@@ -115,7 +115,7 @@ func dataRules() []Rule {
 			Title:    "TTL shorter or longer than allowed",
 			Severity: finding.Deny,
 			Why:      "A very short TTL burdens the name servers and lets a name be turned elsewhere in seconds; a very long one keeps a mistake alive.",
-			Help:     "Choose a ttl within the bounds of slipway.yaml (ttl: min, max); 300 suits most names.",
+			Help:     "Choose a ttl within the bounds of slipway.yaml (ttl: min, max, and types where a record type has others); 300 suits most names.",
 			Controls: []string{changeControl, changeISO},
 			Bad:      "-- zones/finmicro.example.yaml --\nshop: {type: A, ttl: 5, value: 9.9.9.10}\n",
 			Good:     "-- zones/finmicro.example.yaml --\nshop: {type: A, ttl: 60, value: 9.9.9.10}\n",
@@ -220,6 +220,9 @@ func neverServed(p *pass, z zone.Name, r zone.RRSet) error {
 		if r.Name == deeper && (r.Type == "NS" || r.Type == "DS") {
 			return nil // the delegation itself belongs above the cut
 		}
+		if cut, ok, err := p.setOf(z, deeper, "NS"); err != nil || ok && (r.Type == "A" || r.Type == "AAAA") && slices.Contains(targets(cut), r.Name) {
+			return err // glue for it
+		}
 		p.reportSet(r, "%s lies in the zone %s, which answers for it; here, in %s, it is never served.", r.Name.Unicode(), deeper.Unicode(), z.Unicode())
 		return nil
 	}
@@ -249,7 +252,9 @@ const maxSlowTTL = 7 * 24 * 3600
 
 func ttlOutOfBounds(p *pass, _ zone.Name, r zone.RRSet) error {
 	low, high := p.Settings.TTL.Min, p.Settings.TTL.Max
-	if slices.Contains(slowTypes, r.Type) && high > 0 {
+	if of, ok := p.Settings.TTLOfType[r.Type]; ok {
+		low, high = of.Min, of.Max
+	} else if slices.Contains(slowTypes, r.Type) && high > 0 {
 		high = max(high, maxSlowTTL)
 	}
 	switch {

@@ -185,6 +185,10 @@ func TestCorners(t *testing.T) {
 		{name: "below a delegation", archive: zones + "lab: {type: NS, ttl: 3600, value: ns1.host.test.}\nx.lab: {type: A, ttl: 3600, value: 9.9.9.53}\n", rules: []string{"never-served"}},
 		{name: "delegating to a zone of ours", archive: zones + "apps: {type: NS, ttl: 172800, value: ns1.host.test.}\n"},
 		{name: "TTL of zero", archive: zones + "shop: {type: A, ttl: 0, value: 9.9.9.10}\n", rules: []string{"ttl-out-of-bounds"}},
+		{name: "TTL of a type", archive: "-- in-force/slipway.yaml --\ndomain: finmicro.example\nrestricted-types: {}\nzones:\n  finmicro.example: {visibility: external}\nttl: {min: 60, max: 86400, types: {MX: {min: 3600, max: 7200}, NS: {max: 3600}}}\n" + zones +
+			"shop: {type: MX, ttl: 300, value: {preference: 0, exchange: .}}\nmail: {type: MX, ttl: 3600, value: {preference: 0, exchange: .}}\nlab: {type: NS, ttl: 7200, value: ns1.host.test.}\n", rules: []string{"ttl-out-of-bounds", "ttl-out-of-bounds"}},
+		{name: "glue that differs from the zone's own", archive: "-- in-force/slipway.yaml --\ndomain: finmicro.example\nrestricted-types: {}\nzones:\n  finmicro.example: {visibility: external}\n  lab.finmicro.example: {visibility: external}\n" + zones +
+			"lab: {type: NS, ttl: 3600, value: ns1.lab.finmicro.example.}\nns1.lab: {type: A, ttl: 3600, value: 9.9.9.53}\n-- zones/lab.finmicro.example.yaml --\n'': {type: NS, ttl: 3600, value: ns1.lab.finmicro.example.}\nns1: {type: A, ttl: 3600, value: 9.9.9.54}\n", rules: []string{"delegation-inconsistent"}},
 		{name: "long TTL", archive: zones + "shop: {type: A, ttl: 86401, value: 9.9.9.10}\n", rules: []string{"ttl-out-of-bounds"}},
 		{name: "no mail is signed", archive: zones + "'*._domainkey': {type: TXT, ttl: 300, value: 'v=DKIM1\\; p='}\n"},
 		{name: "a provider's TTL", archive: zones + "shop: {type: Route53Provider/ALIAS, ttl: 942942942, value: {name: x, type: A}}\n"},

@@ -15,6 +15,7 @@ const maxChain = 4
 
 // targetRules judge what records point at, across all zones of the repository.
 func targetRules() []Rule {
+	const twoZones = "-- in-force/slipway.yaml --\ndomain: finmicro.example\nzones:\n  finmicro.example: {visibility: external}\n  lab.finmicro.example: {visibility: external}\n"
 	return []Rule{
 		{
 			ID:       "alias-chain",
@@ -59,6 +60,17 @@ func targetRules() []Rule {
 			Bad:      "-- zones/finmicro.example.yaml --\nlab: {type: NS, ttl: 3600, value: ns1.lab.finmicro.example.}\n",
 			Good:     "-- zones/finmicro.example.yaml --\nlab: {type: NS, ttl: 3600, value: ns1.lab.finmicro.example.}\nns1.lab: {type: A, ttl: 3600, value: 9.9.9.53}\n",
 			set:      missingGlue,
+		},
+		{
+			ID:       "delegation-inconsistent",
+			Title:    "A delegation that says otherwise than the zone itself",
+			Severity: finding.Warn,
+			Why:      "The name servers, or their addresses, in the zone above differ from those in the zone below (RFC 1034 section 4.2.2). Which ones are asked is then chance, and those that only one side names may serve nothing.",
+			Help:     "Make the NS records above and below the same, and the addresses of their servers too.",
+			Controls: []string{changeControl, networkISO},
+			Bad:      twoZones + "-- zones/finmicro.example.yaml --\nlab: {type: NS, ttl: 3600, values: [ns1.host.test., ns2.host.test.]}\n-- zones/lab.finmicro.example.yaml --\n'': {type: NS, ttl: 3600, values: [ns1.host.test., ns3.host.test.]}\n",
+			Good:     twoZones + "-- zones/finmicro.example.yaml --\nlab: {type: NS, ttl: 3600, values: [ns1.host.test., ns2.host.test.]}\n-- zones/lab.finmicro.example.yaml --\n'': {type: NS, ttl: 3600, values: [ns1.host.test., ns2.host.test.]}\n",
+			set:      delegationInconsistent,
 		},
 		{
 			ID:       "still-pointed-at",
@@ -196,6 +208,77 @@ func missingGlue(p *pass, z zone.Name, r zone.RRSet) error {
 		}
 	}
 	return nil
+}
+
+// delegationInconsistent compares the two sides of a zone cut between zones of ours, once for each change of either.
+func delegationInconsistent(p *pass, z zone.Name, r zone.RRSet) error {
+	if r.Type != "NS" {
+		return nil
+	}
+	above, below := z, r.Name
+	if r.Name == z {
+		var ours bool
+		if above, ours = p.head.zoneOf(z.Parent()); !ours {
+			return nil
+		}
+		if slices.ContainsFunc(p.edits[above], func(e zone.Edit) bool { return e.Name == z && e.Type == "NS" && e.After != nil }) {
+			return nil // told at the other side
+		}
+	}
+	if !p.head.ours[below] {
+		return nil
+	}
+	parent, hasParent, err := p.setOf(above, below, "NS")
+	if err != nil {
+		return err
+	}
+	child, hasChild, err := p.setOf(below, below, "NS")
+	if err != nil || !hasParent || !hasChild { // many repositories leave the apex to the provider
+		return err
+	}
+	if !slices.Equal(parent.Values, child.Values) {
+		p.reportSet(r, "%s is delegated to %s, but says itself that its name servers are %s.", below.Unicode(), listed(targets(parent)), listed(targets(child)))
+		return nil
+	}
+	for _, server := range targets(parent) {
+		if !server.In(below) {
+			continue
+		}
+		for _, typ := range []string{"A", "AAAA"} {
+			glue, hasGlue, err := p.setOf(above, server, typ)
+			if err != nil {
+				return err
+			}
+			own, hasOwn, err := p.setOf(below, server, typ)
+			if err != nil {
+				return err
+			}
+			if hasGlue && hasOwn && !slices.Equal(glue.Values, own.Values) {
+				p.reportSet(r, "The delegation of %s says that its name server %s has the address %s, but the zone itself says %s.",
+					below.Unicode(), server.Unicode(), strings.Join(glue.Values, ", "), strings.Join(own.Values, ", "))
+			}
+		}
+	}
+	return nil
+}
+
+// setOf is one record set that a zone holds.
+func (p *pass) setOf(z, name zone.Name, typ string) (zone.RRSet, bool, error) {
+	sets, err := p.head.at(z, name)
+	i := slices.IndexFunc(sets, func(r zone.RRSet) bool { return r.Type == typ })
+	if err != nil || i < 0 {
+		return zone.RRSet{}, false, err
+	}
+	return sets[i], true, nil
+}
+
+// listed names names in a sentence.
+func listed(names []zone.Name) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = n.Unicode()
+	}
+	return strings.Join(out, ", ")
 }
 
 // stillPointedAt looks for records of the same zone that lead to a name whose last record set goes.

@@ -195,3 +195,23 @@ func (b *briefError) Error() string {
 	return fmt.Sprintf("Azure answered %d %s", b.e.StatusCode, b.e.ErrorCode)
 }
 func (b *briefError) Unwrap() error { return b.e }
+
+// Zones lists the zones of the resource group.
+func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
+	var out []zone.Name
+	for pages := p.zones.NewListByResourceGroupPager(p.s.ResourceGroup, nil); pages.More() && len(out) < service.MaxZones; {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list the zones of the resource group %s: %w", p.s.ResourceGroup, brief(err))
+		}
+		for _, found := range page.Value {
+			if found == nil {
+				continue
+			}
+			if name, err := zone.ParseName(str(found.Name)); err == nil {
+				out = append(out, name)
+			}
+		}
+	}
+	return service.Names(out), nil
+}

@@ -39,7 +39,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w.Header().Set("X-Ms-Correlation-Request-Id", fmt.Sprintf("11111111-2222-3333-4444-%012d", s.tags))
-	rest, ok := strings.CutPrefix(r.URL.Path, base)
+	rest, ok := strings.CutPrefix(r.URL.Path+"/", base)
+	rest = strings.TrimSuffix(rest, "/")
 	if !ok || r.Header.Get("Authorization") == "" {
 		refuse(w, http.StatusUnauthorized, "AuthenticationFailed", "Authentication failed.")
 		return
@@ -47,6 +48,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	words := strings.SplitN(rest, "/", 3)
 	z, there := s.zones[words[0]]
 	switch {
+	case rest == "":
+		found := []map[string]string{}
+		for name := range s.zones {
+			found = append(found, map[string]string{"name": name, "type": "Microsoft.Network/dnszones", "location": "global"})
+		}
+		answer(w, http.StatusOK, map[string]any{"value": found})
 	case len(words) == 1 && r.Method == http.MethodPut:
 		if there && r.Header.Get("If-None-Match") == "*" {
 			refuse(w, http.StatusPreconditionFailed, "PreconditionFailed", "The Zone exists already.")

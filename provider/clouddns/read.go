@@ -137,3 +137,24 @@ func (p *Provider) find(ctx context.Context, z zone.Name) (string, error) {
 	}
 	return "", fmt.Errorf("there are %d %s managed zones of this DNS name (%s): say in the settings which of them is meant", len(found), visibility, provider.Listing(found))
 }
+
+// Zones lists the DNS names of the managed zones that the credentials see, of the
+// visibility that is set.
+func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
+	var out []zone.Name
+	err := p.api.ManagedZones.List(p.s.Project).Pages(ctx, func(page *dns.ManagedZonesListResponse) error {
+		for _, m := range page.ManagedZones {
+			if name, err := zone.ParseName(m.DnsName); err == nil && (m.Visibility == "private") == p.s.Private {
+				out = append(out, name)
+			}
+		}
+		if len(out) >= service.MaxZones {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, fmt.Errorf("list the managed zones: %w", err)
+	}
+	return service.Names(out), nil
+}

@@ -139,13 +139,8 @@ func (p *Provider) find(ctx context.Context, z zone.Name) (string, error) {
 		}
 		return id, nil
 	}
-	var in zones.ZoneListParams
+	in := p.list()
 	in.Name.Value, in.Name.Present = string(z), true
-	in.PerPage.Value, in.PerPage.Present = 50, true
-	if p.s.Account != "" {
-		in.Account.Present = true
-		in.Account.Value.ID.Value, in.Account.Value.ID.Present = p.s.Account, true
-	}
 	var found []string
 	pages := p.zones.ListAutoPaging(ctx, in)
 	for pages.Next() && len(found) < 100 {
@@ -163,4 +158,30 @@ func (p *Provider) find(ctx context.Context, z zone.Name) (string, error) {
 		return found[0], nil
 	}
 	return "", fmt.Errorf("there are %d zones of this name (%s): say in the settings which account or which of them is meant", len(found), provider.Listing(found))
+}
+
+// Zones lists the zones that the token sees, in the account if one is set.
+func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
+	var out []zone.Name
+	pages := p.zones.ListAutoPaging(ctx, p.list())
+	for pages.Next() && len(out) < service.MaxZones {
+		if name, err := zone.ParseName(pages.Current().Name); err == nil {
+			out = append(out, name)
+		}
+	}
+	if err := pages.Err(); err != nil {
+		return nil, fmt.Errorf("list the zones: %w", err)
+	}
+	return service.Names(out), nil
+}
+
+// list asks for all zones that are meant.
+func (p *Provider) list() zones.ZoneListParams {
+	var in zones.ZoneListParams
+	in.PerPage.Value, in.PerPage.Present = 50, true
+	if p.s.Account != "" {
+		in.Account.Present = true
+		in.Account.Value.ID.Value, in.Account.Value.ID.Present = p.s.Account, true
+	}
+	return in
 }

@@ -51,7 +51,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(words) == 1:
 		found := []map[string]any{}
 		for id, name := range s.zones {
-			if name == r.URL.Query().Get("name") {
+			if only := r.URL.Query().Get("name"); only == "" || name == only {
 				found = append(found, map[string]any{"id": id, "name": name, "status": "active", "type": "full"})
 			}
 		}

@@ -147,6 +147,16 @@ func TestSloppy(t *testing.T) {
 	}
 }
 
+func TestZones(t *testing.T) {
+	p := open(t, t.TempDir(), start())
+	if names, err := p.Zones(t.Context()); err != nil || len(names) != 1 || names[0] != z {
+		t.Errorf("%v, %v", names, err)
+	}
+	if live, err := p.Read(t.Context(), "other.example"); err != nil || live.Exists {
+		t.Errorf("%+v, %v", live, err)
+	}
+}
+
 func TestReceiptIsHonest(t *testing.T) {
 	m := start()
 	p := open(t, t.TempDir(), m)

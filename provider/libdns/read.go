@@ -2,6 +2,7 @@ package libdns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,20 +59,11 @@ func (p *Provider) read(ctx context.Context, z zone.Name) (*state, error) {
 // exists asks services that list their zones; of the others, a zone that is not there is
 // an error of the first call.
 func (s *state) exists(ctx context.Context) (bool, error) {
-	lister, ok := s.client.(lib.ZoneLister)
-	if !ok {
+	names, err := s.p.Zones(ctx)
+	if errors.Is(err, errors.ErrUnsupported) {
 		return true, nil
 	}
-	found := false
-	err := s.call(ctx, "list the zones", func(ctx context.Context) error {
-		zones, err := lister.ListZones(ctx)
-		found = slices.ContainsFunc(zones, func(l lib.Zone) bool {
-			n, err := zone.ParseName(l.Name)
-			return err == nil && n == s.zone
-		})
-		return err
-	})
-	return found, err
+	return slices.Contains(names, s.zone), err
 }
 
 // load reads the records.
@@ -171,4 +163,32 @@ func (s *state) libRecords(set zone.RRSet, values []string) ([]lib.Record, error
 		out = append(out, parsed)
 	}
 	return out, nil
+}
+
+// Zones lists the zones that the credentials see. Not every service tells; the error is
+// then errors.ErrUnsupported.
+func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
+	client, err := p.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lister, ok := client.(lib.ZoneLister)
+	if !ok {
+		return nil, fmt.Errorf("%s does not tell which zones there are: %w", p.s.Service, errors.ErrUnsupported)
+	}
+	var out []zone.Name
+	s := &state{p: p}
+	err = s.call(ctx, "list the zones", func(ctx context.Context) error {
+		found, err := lister.ListZones(ctx)
+		for _, l := range found {
+			if name, err := zone.ParseName(l.Name); err == nil && len(out) < service.MaxZones {
+				out = append(out, name)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return service.Names(out), nil
 }

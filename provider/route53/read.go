@@ -216,3 +216,20 @@ func (p *Provider) find(ctx context.Context, z zone.Name) (string, error) {
 }
 
 func bare(id *string) string { return strings.TrimPrefix(aws.ToString(id), "/hostedzone/") }
+
+// Zones lists the hosted zones that the credentials see, of the visibility that is set.
+func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
+	var out []zone.Name
+	for pages := route53.NewListHostedZonesPaginator(p.api, &route53.ListHostedZonesInput{}); pages.HasMorePages() && len(out) < service.MaxZones; {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list the hosted zones: %w", err)
+		}
+		for _, h := range page.HostedZones {
+			if name, err := zone.ParseName(fromAWS(aws.ToString(h.Name))); err == nil && (h.Config != nil && h.Config.PrivateZone) == p.s.Private {
+				out = append(out, name)
+			}
+		}
+	}
+	return service.Names(out), nil
+}

@@ -109,6 +109,15 @@ func Absent(z zone.Name, defaultTTL int) *provider.Live {
 	return &provider.Live{Zone: z, Digest: provider.Digest(nil), DefaultTTL: defaultTTL}
 }
 
+// MaxZones bounds the zones that are listed of one provider.
+const MaxZones = 100_000
+
+// Names sorts zones' names and drops repeats.
+func Names(names []zone.Name) []zone.Name {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // CheckZone refuses a name that is not a zone's in canonical form.
 func CheckZone(z zone.Name) error {
 	canonical, err := zone.ParseName(string(z))

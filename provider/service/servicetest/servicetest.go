@@ -132,6 +132,7 @@ func Run(t *testing.T, make func(t *testing.T) Backend) {
 		"AnswerLost":   answerLost,
 		"Killed":       killed,
 		"SomebodyElse": somebodyElse,
+		"Zones":        zones,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, make(t)) })
 	}
@@ -268,5 +269,24 @@ func somebodyElse(t *testing.T, b Backend) {
 	}
 	if live, err := p.Read(t.Context(), Z); err != nil || live.Digest != drift.Found {
 		t.Errorf("their change was undone: %+v, %v", live, err)
+	}
+}
+
+func zones(t *testing.T, b Backend) {
+	p := b.Open(t, true)
+	lister, ok := p.(interface {
+		Zones(ctx context.Context) ([]zone.Name, error)
+	})
+	if !ok {
+		t.Skip("the provider does not list zones")
+	}
+	Apply(t, p, "first", A("menu", "192.0.2.1"))
+	names, err := lister.Zones(t.Context())
+	if err != nil || len(names) != 1 || names[0] != Z {
+		t.Errorf("%v, %v", names, err)
+	}
+	b.Front.Break(func(w http.ResponseWriter, r *http.Request, _ []byte) bool { b.Deny(w); return true })
+	if _, err := lister.Zones(t.Context()); err == nil || strings.Contains(err.Error(), Secret) {
+		t.Errorf("denied: %v", err)
 	}
 }

@@ -126,6 +126,8 @@ var actions = map[Action]Meaning{
 		of(ana, inApp, `{"code":"own-change","text":"You asked for this change, so somebody else has to approve it.","decision":"approve","via":"cli"}`)},
 	EraseDocument: {"A document was erased from the store, because somebody decided that it may not be kept. What the log says of it stays. The resource's name is the document's digest.",
 		about(adam, Resource{Name: exampleDigest}, `{"because":"Request for erasure of personal data, ticket 1234."}`)},
+	RotateKey: {"Another key signs events from here on. This event is the last that the old key signs, and the resource's name is the ID of the new one.",
+		about(adam, Resource{Name: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}, `{"because":"Yearly change of keys.","key":{"use":"sig","kty":"OKP","kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","crv":"Ed25519","alg":"EdDSA","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}`)},
 	OrderCertificate: {"An authority took an order for a certificate. Its URL is all that is needed to go on with it after a crash.",
 		of(slipway, inApp, `{"order":{"request":"`+exampleChange+`/`+exampleApp+`","authority":"internal","url":"https://ca.finmicro.example/acme/order/1","account":"https://ca.finmicro.example/acme/account/1","names":["`+exampleName+`"],"key_ref":"file:expense-tracker-1a2b3c4d","at":"2026-11-24T09:00:00Z"}}`)},
 	WriteChallenge: {"Slipway is about to write a record that proves to an authority that the name is ours (RFC 8555 section 8.4). It never stands in the zones repository.",

@@ -78,6 +78,9 @@ func (l *Log) Append(ctx context.Context, e Event) (Receipt, error) {
 	if err := e.Validate(); err != nil {
 		return Receipt{}, fmt.Errorf("event %s: %w", e.Action, err)
 	}
+	if e.Action == RotateKey {
+		return Receipt{}, fmt.Errorf("event %s: only Rotate appends it", e.Action)
+	}
 	p := &pending{answered: make(chan struct{})}
 	if e.Once == "" {
 		return l.submit(ctx, e, p)
@@ -126,6 +129,29 @@ func (l *Log) submit(ctx context.Context, e Event, p *pending) (Receipt, error) 
 }
 
 func (l *Log) enqueue(ctx context.Context, p *pending) error {
+	// Signed within the gate, so that a key that is replaced signs nothing that comes after
+	// the event that replaces it.
+	l.gate.RLock()
+	defer l.gate.RUnlock()
+	if err := l.admit(p); err != nil {
+		return err
+	}
+	select {
+	case l.queue <- p: // waits when the log cannot keep up: back pressure, not loss
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// admit completes and signs an event. It is called within the gate.
+func (l *Log) admit(p *pending) error {
+	switch {
+	case l.closed:
+		return ErrClosed
+	case l.halted != nil:
+		return l.halted
+	}
 	e := &p.receipt.Event
 	now := l.o.Now()
 	if e.Timestamp.IsZero() {
@@ -143,17 +169,7 @@ func (l *Log) enqueue(ctx context.Context, p *pending) error {
 	if p.raw, err = sign(l.signer, e); err != nil {
 		return fmt.Errorf("event %s: %w", e.Action, err)
 	}
-	l.gate.RLock()
-	defer l.gate.RUnlock()
-	if l.closed {
-		return ErrClosed
-	}
-	select {
-	case l.queue <- p: // waits when the log cannot keep up: back pressure, not loss
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return nil
 }
 
 // recording is the time that an event's ID gets: now, but never before that of an

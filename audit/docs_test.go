@@ -60,6 +60,12 @@ It does not prove that the writer told the truth, and somebody who has both of t
 beginning. Against that helps who else has seen the log: a kept checkpoint, a mirror on write-once storage, witnesses. An older,
 shorter copy of the log is sound by itself; the server refuses to start on one, because its index has seen more.
 
+## When keys change
+The last event that a key signs is a ` + "`rotate-key`" + ` that names the next one, so verification follows from a key that is trusted to those that came
+after it, and an old keys file goes on being good. Each key counts for its own part of the log only: an event by a key that had been replaced, or by
+one whose turn had not come, is reported (` + "`key-history`" + `). That also holds for keys that the keys file has. A key that signed before does not come
+back. Whoever has stolen an old key *and* the key of the checkpoints can still write another log from the beginning; see above for what helps.
+
 ## Actions
 `
 

@@ -80,6 +80,7 @@ const (
 	RefusePush       Action = "refuse-push"
 	RefuseVote       Action = "refuse-vote"
 	EraseDocument    Action = "erase-document"
+	RotateKey        Action = "rotate-key"
 
 	OrderCertificate  Action = "order-certificate"
 	WriteChallenge    Action = "write-challenge"

@@ -72,9 +72,9 @@ type Receipt struct {
 
 // Log is the one writer of an audit log. It is safe for concurrent use.
 type Log struct {
-	o      Options
-	keys   Keys
-	signer jose.Signer
+	o      Options     // o.Events is under gate
+	keys   Keys        // under gate; its map is replaced, never changed
+	signer jose.Signer // under gate
 	docs   *Documents
 	index  *Index
 	unlock func() error
@@ -88,8 +88,9 @@ type Log struct {
 	done  chan struct{}   // closed when the last event was answered
 	ctx   context.Context // of the background work, not of any caller
 
-	gate   sync.RWMutex // read-held while an event is put into queue; held to close it
+	gate   sync.RWMutex // read-held while an event is signed and put into queue; held to close it and to rotate the key
 	closed bool         // under gate
+	halted error        // under gate: why the log takes no more events
 
 	claims claims
 	latest atomic.Int64 // when the newest event was recorded, in Unix milliseconds
@@ -156,14 +157,8 @@ func (l *Log) open(ctx context.Context) (err error) {
 	if err := l.openIndex(ctx, path); err != nil {
 		return err
 	}
-	newest, err := l.index.Events(ctx, Query{Newest: true, Limit: 1})
-	if err != nil {
+	if err := l.takeUp(ctx); err != nil {
 		return err
-	}
-	for _, r := range newest {
-		if _, recorded, err := parseEventID(r.Event.EventID); err == nil {
-			l.latest.Store(recorded.UnixMilli())
-		}
 	}
 	return l.awaitCheckpoint(ctx, path)
 }
@@ -239,7 +234,7 @@ func (l *Log) awaitCheckpoint(ctx context.Context, path string) error {
 }
 
 // introduce logs the keys that the log is verified with, as the first event of a new
-// log and again whenever they are others.
+// log and again at the first start with another key.
 func (l *Log) introduce(ctx context.Context) error {
 	details, err := json.Marshal(l.keys)
 	if err != nil {
@@ -270,7 +265,11 @@ func (l *Log) Documents() *Documents { return l.docs }
 func (l *Log) Index() *Index { return l.index }
 
 // PublicKeys is what others verify this log with.
-func (l *Log) PublicKeys() Keys { return l.keys }
+func (l *Log) PublicKeys() Keys {
+	l.gate.RLock()
+	defer l.gate.RUnlock()
+	return l.keys
+}
 
 // Close answers the events that were handed in, waits for the checkpoint that covers
 // them and lets go of the directory. Append then fails.

@@ -2,12 +2,12 @@ package audit
 
 import (
 	"context"
-	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -37,6 +37,7 @@ const (
 	CheckUnexpectedFile  Check = "unexpected-file"  // nothing lies in the log that does not belong there
 	CheckCanonicalForm   Check = "canonical-form"   // an entry is an event in the form of RFC 8785
 	CheckEventSignature  Check = "event-signature"  // an event is signed by a trusted key
+	CheckKeyHistory      Check = "key-history"      // each key signed in its turn: a new one is named by the one before
 	CheckEventID         Check = "event-id"         // event IDs are UUIDs version 7, each once
 	CheckOnce            Check = "once"             // no two events have one Once key
 	CheckTime            Check = "time"             // times do not run backwards
@@ -72,9 +73,12 @@ func Verify(ctx context.Context, dir string, keys Keys, progress func(done, tota
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), progress: progress, report: &Report{Problems: []Problem{}}, events: keys.Events}
+	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), progress: progress, report: &Report{Problems: []Problem{}}, events: map[string]*reign{}}
 	if err := keys.validate(); err != nil {
 		return nil, err
+	}
+	for id, pub := range keys.Events {
+		v.events[id] = &reign{pub: pub, until: math.MaxUint64}
 	}
 	if _, err := os.Stat(v.log); err != nil {
 		return nil, fmt.Errorf("there is no audit log in %s: %w", dir, err)
@@ -94,7 +98,7 @@ func Verify(ctx context.Context, dir string, keys Keys, progress func(done, tota
 // verifier is one run of Verify.
 type verifier struct {
 	dir, log string
-	events   map[string]crypto.PublicKey
+	events   map[string]*reign // by key ID; not changed while bundles are verified
 	progress func(done, total uint64)
 	report   *Report
 }
@@ -133,6 +137,9 @@ func (v *verifier) all(ctx context.Context, origin string, logKey note.Verifier)
 	state := v.treeState()
 	t, err := v.targets(cp, state)
 	if err != nil {
+		return err
+	}
+	if err := v.history(ctx, t.size); err != nil {
 		return err
 	}
 	facts, err := v.entries(ctx, t)

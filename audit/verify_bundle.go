@@ -122,13 +122,16 @@ func (v *verifier) event(b *bundle, index uint64, raw []byte) (fact, bool) {
 		b.problem(CheckCanonicalForm, b.file, &index, "Entry %d is not an event: %v.", index, err)
 		return fact{}, false
 	}
-	pub, known := v.events[e.event.KeyID]
+	signer, known := v.events[e.event.KeyID]
 	if !known {
 		b.problem(CheckEventSignature, b.file, &index, "Event %d is signed by the key %.64q, which is not among the trusted ones.", index, e.event.KeyID)
 		return fact{}, false
 	}
-	if err := verifySignature(e.event.Signature, e.payload, e.event.KeyID, pub); err != nil {
+	if err := verifySignature(e.event.Signature, e.payload, e.event.KeyID, signer.pub); err != nil {
 		b.problem(CheckEventSignature, b.file, &index, "Event %d: %v.", index, err)
+		return fact{}, false
+	}
+	if !v.inTurn(b, index, signer) {
 		return fact{}, false
 	}
 	if index == 0 && e.event.Action != StartLog {

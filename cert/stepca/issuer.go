@@ -169,8 +169,8 @@ func (s *state) makeIssuer(ctx context.Context, o Options, root *x509.Certificat
 		template.NotAfter = root.NotAfter
 	}
 	template.MaxPathLenZero = true
-	// Servers alone: nobody signs in anywhere, or signs code or mail, with what comes from here.
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	// TLS alone: nobody signs code or mail with what comes from here.
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	return sign(template, root, public, signer, filepath.Join(o.Dir, intermediateFile))
 }
 

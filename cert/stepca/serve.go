@@ -34,7 +34,8 @@ const (
 )
 
 // acmeProvisioner is what certificates look like and how names are proved: dns-01
-// alone, because Slipway writes the zones and nobody's web server has a say.
+// alone, because Slipway writes the zones and nobody's web server has a say. An app
+// shows its certificate as a client, too, where another app asks who calls it.
 func acmeProvisioner(o Options) *provisioner.ACME {
 	yes := true
 	crl := ""
@@ -55,7 +56,7 @@ func acmeProvisioner(o Options) *provisioner.ACME {
 	"subject": {{ toJson .Subject }},
 	"sans": {{ toJson .SANs }},
 	"keyUsage": [{{ if typeIs "*rsa.PublicKey" .Insecure.CR.PublicKey }}"keyEncipherment", {{ end }}"digitalSignature"],
-	"extKeyUsage": ["serverAuth"]` + crl + `
+	"extKeyUsage": ["serverAuth", "clientAuth"]` + crl + `
 }`}},
 	}
 }

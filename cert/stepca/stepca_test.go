@@ -193,9 +193,13 @@ func TestIssue(t *testing.T) {
 		roots.AppendCertsFromPEM(ca.Root())
 		between.AddCert(chain[1])
 		for _, name := range names {
-			_, err := leaf.Verify(x509.VerifyOptions{DNSName: strings.Replace(name, "*", "x", 1), Roots: roots, Intermediates: between})
-			if err != nil {
-				t.Error(err)
+			for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+				_, err := leaf.Verify(x509.VerifyOptions{
+					DNSName: strings.Replace(name, "*", "x", 1), Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{use},
+				})
+				if err != nil {
+					t.Error(err)
+				}
 			}
 		}
 		if life := leaf.NotAfter.Sub(leaf.NotBefore); life < DefaultLifetime || life > DefaultLifetime+2*time.Minute {
@@ -204,7 +208,7 @@ func TestIssue(t *testing.T) {
 		if len(leaf.CRLDistributionPoints) != 1 || leaf.CRLDistributionPoints[0] != s.options.CRLURL {
 			t.Errorf("revocations at %v", leaf.CRLDistributionPoints)
 		}
-		if len(leaf.ExtKeyUsage) != 1 || leaf.ExtKeyUsage[0] != x509.ExtKeyUsageServerAuth || leaf.IsCA {
+		if len(leaf.ExtKeyUsage) != 2 || leaf.IsCA {
 			t.Errorf("may be used for %v, CA %v", leaf.ExtKeyUsage, leaf.IsCA)
 		}
 		if !samePublic(leaf.PublicKey, k.Public()) {

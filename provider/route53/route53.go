@@ -11,12 +11,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"slipway/provider"
 	"slipway/provider/service"
@@ -54,6 +57,9 @@ type Settings struct {
 	SecretKey    secret.Ref
 	SessionToken secret.Ref
 	Secrets      func(ctx context.Context, ref secret.Ref) (secret.Value, error) // default secret.Resolve
+
+	// Role is taken on with those credentials: the way into another account.
+	Role, ExternalID string
 
 	// Private chooses the private hosted zone where there is also a public one of the
 	// same name. Nothing is ever guessed from which of them exists.
@@ -114,6 +120,9 @@ func New(ctx context.Context, s Settings) (*Provider, error) {
 	if (s.AccessKeyID == "") != (s.SecretKey == "") {
 		return nil, errors.New("route53: access-key-id and secret-key go together; without both, the server's own identity at AWS is used")
 	}
+	if s.Role != "" && !roleARN.MatchString(s.Role) || s.Role == "" && s.ExternalID != "" {
+		return nil, fmt.Errorf("route53: role %q is not the ARN of a role, which is written like arn:aws:iam::123456789012:role/slipway-dns", s.Role)
+	}
 	options := []func(*config.LoadOptions) error{
 		config.WithRegion("us-east-1"), // where the API of Route 53 is, wherever the zones are served
 		config.WithRetryer(func() aws.Retryer {
@@ -130,6 +139,19 @@ func New(ctx context.Context, s Settings) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("route53: %w", err)
 	}
+	if s.Role != "" {
+		guard := sts.NewFromConfig(cfg, func(o *sts.Options) {
+			if s.Endpoint != "" {
+				o.BaseEndpoint = aws.String(s.Endpoint)
+			}
+		})
+		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(guard, s.Role, func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName = "slipway" // in CloudTrail, who did it
+			if s.ExternalID != "" {
+				o.ExternalID = &s.ExternalID
+			}
+		}))
+	}
 	journal, err := service.OpenJournal(s.Journal)
 	if err != nil {
 		return nil, fmt.Errorf("route53: %w", err)
@@ -141,6 +163,8 @@ func New(ctx context.Context, s Settings) (*Provider, error) {
 	})
 	return &Provider{s: s, api: api, journal: journal}, nil
 }
+
+var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}$`)
 
 func or[T comparable](v, def T) T {
 	var zero T

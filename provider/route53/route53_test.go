@@ -75,7 +75,7 @@ func TestStoppedBetweenBatches(t *testing.T) {
 	s := settings(t, f)
 	p := open(t, s)
 	var desired []zone.RRSet
-	for i := range 1500 {
+	for i := range 800 {
 		desired = append(desired, servicetest.A(fmt.Sprintf("host%d", i), "192.0.2.1"))
 	}
 	batches := 0
@@ -145,5 +145,42 @@ func TestPrivate(t *testing.T) {
 	}
 	if _, err := p.Apply(t.Context(), servicetest.Plan(t, p, "x", servicetest.A("menu", "192.0.2.1"))); err == nil || !strings.Contains(err.Error(), "no such hosted zone") {
 		t.Errorf("a private zone out of nothing: %v", err)
+	}
+}
+
+// A role is taken on before anything is read, and with a wrong one nothing is.
+func TestRole(t *testing.T) {
+	f := newFront(t)
+	s := settings(t, f)
+	s.Role, s.ExternalID = "arn:aws:iam::123456789012:role/slipway-dns", "finmicro"
+	assumed := 0
+	f.Break(func(w http.ResponseWriter, r *http.Request, body []byte) bool {
+		if strings.Contains(string(body), "Action=AssumeRole") {
+			assumed++
+			if !strings.Contains(string(body), "ExternalId=finmicro") || !strings.Contains(string(body), "RoleSessionName=slipway") {
+				t.Errorf("asked for a role with %s", body)
+			}
+		}
+		return false
+	})
+	servicetest.Apply(t, open(t, s), "first", servicetest.A("menu", "192.0.2.1"))
+	if assumed != 1 {
+		t.Errorf("the role was taken on %d times", assumed)
+	}
+	f.Break(func(w http.ResponseWriter, r *http.Request, body []byte) bool {
+		if strings.Contains(string(body), "Action=AssumeRole") {
+			fail(w, http.StatusForbidden, "AccessDenied", "not authorized to perform sts:AssumeRole")
+			return true
+		}
+		t.Errorf("%s %s without the role", r.Method, r.URL)
+		return false
+	})
+	if _, err := open(t, s).Read(t.Context(), z); err == nil || strings.Contains(err.Error(), servicetest.Secret) {
+		t.Errorf("%v", err)
+	}
+	for _, role := range []string{"slipway-dns", "arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x"} {
+		if _, err := route53.New(t.Context(), route53.Settings{Role: role}); err == nil {
+			t.Errorf("the role %s was taken", role)
+		}
 	}
 }

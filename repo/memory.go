@@ -33,6 +33,14 @@ func (m *memory[T]) get(key string) (value T, ok bool) {
 	return e.value, true
 }
 
+// has says whether a value is kept, without asking for it.
+func (m *memory[T]) has(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.m[key]
+	return ok
+}
+
 // put keeps a value of the given size, if there is room for it at all.
 func (m *memory[T]) put(key string, value T, size int) {
 	if size > m.limit {

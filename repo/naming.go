@@ -59,7 +59,7 @@ func commonDir(gitDir string) string {
 }
 
 // ZonesNaming returns the zones whose file may hold one of these names, sorted. Most files
-// are ruled out without being parsed.
+// are ruled out without being parsed, and in a cache that is warm without being read.
 func (t *Tree) ZonesNaming(ctx context.Context, names map[zone.Name]bool) ([]zone.Name, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -68,8 +68,15 @@ func (t *Tree) ZonesNaming(ctx context.Context, names map[zone.Name]bool) ([]zon
 	if err != nil {
 		return nil, err
 	}
-	digests, err := t.digests(ctx, files)
-	if err != nil {
+	digests := make([]zone.Digest, len(files))
+	var looked []int // at their digest
+	for i, f := range files {
+		if t.repo.files.has(fileKey(f.zone, f.path, f.oid)) {
+			continue // looking through a file that has been read, as its reader will, costs less than its digest
+		}
+		looked = append(looked, i)
+	}
+	if err := t.digests(ctx, files, looked, digests); err != nil {
 		return nil, err
 	}
 	search := zone.NewSearch(names)
@@ -82,37 +89,34 @@ func (t *Tree) ZonesNaming(ctx context.Context, names map[zone.Name]bool) ([]zon
 	return found, nil
 }
 
-// digests returns what each zone file speaks of.
-func (t *Tree) digests(ctx context.Context, files []zoneFile) ([]zone.Digest, error) {
-	out := make([]zone.Digest, len(files))
+// digests finds out what some of the zone files speak of.
+func (t *Tree) digests(ctx context.Context, files []zoneFile, which []int, out []zone.Digest) error {
 	var missing []int
-	for i, f := range files {
-		d, ok := t.repo.digests.get(f.oid)
+	for _, i := range which {
+		d, ok := t.repo.digests.get(files[i].oid)
 		if out[i] = d; !ok {
 			missing = append(missing, i)
 		}
 	}
-	if len(missing) == 0 {
-		return out, nil
-	}
 	kept := map[string]map[string]zone.Digest{} // by shard, then file; for those that are read
-	unread := missing[:0]
+	var unread []int
+	var oids []string
 	for _, i := range missing {
-		s := shardOf(files[i].oid)
+		oid := files[i].oid
+		s := shardOf(oid)
 		if _, read := kept[s]; !read {
 			src, _ := t.repo.cache.Get(digestVersion + " " + s)
 			kept[s] = parseShard(src)
 		}
-		if d, ok := kept[s][files[i].oid]; ok {
+		if d, ok := kept[s][oid]; ok {
 			out[i] = d
-			t.repo.digests.put(files[i].oid, d, digestSize(d))
+			t.repo.digests.put(oid, d, digestSize(d))
 			continue
 		}
-		unread = append(unread, i)
+		unread, oids = append(unread, i), append(oids, oid)
 	}
-	oids := make([]string, len(unread))
-	for n, i := range unread {
-		oids[n] = files[i].oid
+	if len(unread) == 0 {
+		return nil
 	}
 	err := t.objects.readAll(ctx, oids, MaxZoneFile, func(n int, src []byte) error {
 		d := zone.NewDigest(string(src))
@@ -121,24 +125,18 @@ func (t *Tree) digests(ctx context.Context, files []zoneFile) ([]zone.Digest, er
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	t.keepDigests(files, out, unread, kept)
-	return out, nil
-}
-
-// keepDigests writes the shards of files that were in none.
-func (t *Tree) keepDigests(files []zoneFile, digests []zone.Digest, fresh []int, kept map[string]map[string]zone.Digest) {
-	changed := map[string]bool{}
-	for _, i := range fresh {
-		changed[shardOf(files[i].oid)] = true
+	// Shards that lack a file are written again: first what the tree at hand has, so that older
+	// content is what falls out when there is no room.
+	changed, shard := map[string]bool{}, map[string][]byte{}
+	for _, oid := range oids {
+		changed[shardOf(oid)] = true
 	}
-	shard := map[string][]byte{}
-	for i, f := range files {
-		// Those of the tree at hand first, so that older ones are what falls out.
-		if s := shardOf(f.oid); changed[s] {
-			shard[s] = appendDigest(shard[s], f.oid, digests[i])
-			delete(kept[s], f.oid)
+	for _, i := range which {
+		if s := shardOf(files[i].oid); changed[s] {
+			shard[s] = appendDigest(shard[s], files[i].oid, out[i])
+			delete(kept[s], files[i].oid)
 		}
 	}
 	for s := range changed {
@@ -147,6 +145,7 @@ func (t *Tree) keepDigests(files []zoneFile, digests []zone.Digest, fresh []int,
 		}
 		t.repo.cache.Put(digestVersion+" "+s, shard[s])
 	}
+	return nil
 }
 
 func shardOf(oid string) string {

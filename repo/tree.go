@@ -303,13 +303,18 @@ func (t *Tree) zoneEntry(ctx context.Context, name zone.Name) (string, entry, er
 	return files[i].path, entry{mode: files[i].mode, name: path.Base(files[i].path), oid: files[i].oid}, nil
 }
 
+// fileKey names a zone's file as it is read: faults in it name its path.
+func fileKey(name zone.Name, path, oid string) string {
+	return string(name) + "\x00" + path + "\x00" + oid
+}
+
 // ZoneFile returns a zone's file, or ErrNotFound.
 func (t *Tree) ZoneFile(ctx context.Context, name zone.Name) (*zone.File, error) {
 	p, e, err := t.zoneEntry(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	key := string(name) + "\x00" + p + "\x00" + e.oid
+	key := fileKey(name, p, e.oid)
 	if f, ok := t.repo.files.get(key); ok && e.regular() {
 		return f.Clone(), nil
 	}

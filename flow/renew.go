@@ -69,9 +69,13 @@ func (s *Service) keepCertificates(ctx context.Context) error {
 // renewDue renews what is due, the most urgent first, and no more in an hour than the settings say.
 func (s *Service) renewDue(ctx context.Context, main *repo.Tree, settings *repo.Settings, wanting map[string]*repo.App) error {
 	var errs []error
-	for _, c := range s.certs.Due(s.now(), renewAtOnce) {
+	tried := 0
+	for _, c := range s.certs.Due(s.now(), 0) {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if tried == renewAtOnce {
+			break
 		}
 		a := wanting[c.App]
 		if a == nil || c.KeyRef == "" {
@@ -80,6 +84,7 @@ func (s *Service) renewDue(ctx context.Context, main *repo.Tree, settings *repo.
 		if !s.pace.allow(c.Authority, settings.Certificates.PerHour, s.now()) {
 			continue
 		}
+		tried++
 		_, err := s.renew(ctx, main, a, c)
 		if err == nil || ctx.Err() != nil {
 			continue

@@ -43,15 +43,19 @@ func (l *logWatch) pass(ctx context.Context, t *repo.Tree, zones []zone.Name, fo
 		l.logs, l.zones = logs, zones
 	}
 	status, err := l.watcher.Pass(ctx)
+	if len(status) == 0 {
+		return err
+	}
+	var errs []error
 	for _, s := range status {
-		if s.Err == nil && s.Behind() > 0 {
+		switch {
+		case s.Err == nil && s.Behind() > 0:
 			l.srv.log.Info("a certificate log is not read to its end yet", "log", s.Log, "behind", s.Behind())
+		case s.Err != nil && !errors.Is(s.Err, ctwatch.ErrProblem): // a problem was told of
+			errs = append(errs, s.Err)
 		}
 	}
-	if errors.Is(err, ctwatch.ErrProblem) {
-		return nil // it was told of
-	}
-	return err
+	return errors.Join(errs...)
 }
 
 func (l *logWatch) options(logs []repo.CertificateLog, zones []zone.Name) ctwatch.Options {

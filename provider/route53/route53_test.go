@@ -2,8 +2,6 @@ package route53_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -68,39 +66,6 @@ func TestService(t *testing.T) {
 			Deny:     func(w http.ResponseWriter) { fail(w, http.StatusForbidden, "AccessDenied", "no") },
 		}
 	})
-}
-
-func TestStoppedBetweenBatches(t *testing.T) {
-	f := newFront(t)
-	s := settings(t, f)
-	p := open(t, s)
-	var desired []zone.RRSet
-	for i := range 800 {
-		desired = append(desired, servicetest.A(fmt.Sprintf("host%d", i), "192.0.2.1"))
-	}
-	batches := 0
-	f.Break(func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
-		if changing(r) {
-			batches++
-		}
-		if batches < 2 || !changing(r) {
-			return false
-		}
-		fail(w, http.StatusForbidden, "AccessDenied", "no more")
-		return true
-	})
-	whole := servicetest.Plan(t, p, "many", desired...)
-	if _, err := p.Apply(t.Context(), whole); err == nil || errors.Is(err, provider.ErrDrifted) || !strings.Contains(err.Error(), "Run the same change again") {
-		t.Fatalf("stopped half-way: %v", err)
-	}
-	f.Break(nil)
-	if _, err := p.Apply(t.Context(), provider.Plan{Zone: z, Desired: desired, Expect: whole.Expect, ChangeID: "other"}); !errors.Is(err, provider.ErrDrifted) {
-		t.Errorf("another plan went on where this one stopped: %v", err)
-	}
-	r, err := open(t, s).Apply(t.Context(), whole)
-	if err != nil || !r.Applied || r.Before != whole.Expect {
-		t.Errorf("run again: %+v, %v", r, err)
-	}
 }
 
 func TestAliases(t *testing.T) {

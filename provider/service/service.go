@@ -6,6 +6,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -93,7 +94,7 @@ func Pause(ctx context.Context, d time.Duration) error {
 func NewLive(z zone.Name, sets []zone.RRSet, serial uint32, defaultTTL int) *provider.Live {
 	live := &provider.Live{Zone: z, Sets: sets, Serial: serial, Exists: true, DefaultTTL: defaultTTL}
 	slices.SortFunc(sets, func(a, b zone.RRSet) int {
-		return strings.Compare(string(a.Name)+" "+a.Type, string(b.Name)+" "+b.Type)
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
 	})
 	live.Digest = provider.Digest(sets)
 	for _, set := range sets {

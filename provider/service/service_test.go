@@ -299,3 +299,23 @@ func TestCredential(t *testing.T) {
 		t.Errorf("shown: %s", text)
 	}
 }
+
+// BenchmarkApply changes one set of 100,000 where reading and writing cost nothing.
+func BenchmarkApply(b *testing.B) {
+	s := &store{}
+	for i := range 100_000 {
+		s.sets = append(s.sets, set(fmt.Sprintf("host%06d", i), "A", 300, fmt.Sprintf("192.0.2.%d", i%256)))
+	}
+	j, err := service.OpenJournal(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		desired := slices.Clone(s.sets)
+		desired[500] = set(string(desired[500].Name[:10]), "A", 300, fmt.Sprintf("198.51.100.%d", i%256))
+		plan := provider.NewPlan(z, desired, service.NewLive(z, slices.Clone(s.sets), s.serial, 0), fmt.Sprint(i), "commit")
+		if r, err := s.service(j, time.Unix(1_800_000_000, 0)).Apply(b.Context(), plan); err != nil || !r.Applied {
+			b.Fatal(r, err)
+		}
+	}
+}

@@ -132,6 +132,7 @@ func Run(t *testing.T, make func(t *testing.T) Backend) {
 		"AnswerLost":   answerLost,
 		"Killed":       killed,
 		"SomebodyElse": somebodyElse,
+		"Stopped":      stopped,
 		"Zones":        zones,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, make(t)) })
@@ -288,5 +289,41 @@ func zones(t *testing.T, b Backend) {
 	b.Front.Break(func(w http.ResponseWriter, r *http.Request, _ []byte) bool { b.Deny(w); return true })
 	if _, err := lister.Zones(t.Context()); err == nil || strings.Contains(err.Error(), Secret) {
 		t.Errorf("denied: %v", err)
+	}
+}
+
+// stopped is a plan too large for one request, refused in the middle.
+func stopped(t *testing.T, b Backend) {
+	p := b.Open(t, true)
+	desired := make([]zone.RRSet, 1000)
+	for i := range desired {
+		desired[i] = A(fmt.Sprintf("host%d", i), "192.0.2.1")
+	}
+	// First something, so that a provider which makes its zones has made this one.
+	Apply(t, p, "first", A("menu", "192.0.2.1"))
+	many := Plan(t, p, "many", append(desired, A("menu", "192.0.2.1"))...)
+	requests := 0
+	b.Front.Break(func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+		if !b.Changes(r) {
+			return false
+		}
+		if requests++; requests < 2 {
+			return false
+		}
+		b.Deny(w)
+		return true
+	})
+	if _, err := p.Apply(t.Context(), many); err == nil || errors.Is(err, provider.ErrDrifted) || !strings.Contains(err.Error(), "Run the same change again") {
+		t.Fatalf("stopped half-way: %v", err)
+	}
+	b.Front.Break(nil)
+	other := many
+	other.ChangeID = "other"
+	if _, err := p.Apply(t.Context(), other); !errors.Is(err, provider.ErrDrifted) {
+		t.Errorf("another change went on where this one stopped: %v", err)
+	}
+	r, err := b.Open(t, true).Apply(t.Context(), many)
+	if err != nil || !r.Applied || r.Before != many.Expect {
+		t.Errorf("run again: %+v, %v", r, err)
 	}
 }

@@ -26,7 +26,8 @@ lint:
 
 # Compare two runs with benchstat.
 bench:
-	$(GO) test -run '^$$' -bench . -benchtime 5x -timeout 60m ./zone/... ./change/... ./check/... ./audit/... ./nameserver/... ./cmd/slipway/...
+	$(GO) test -run '^$$' -bench . -benchtime 5x -timeout 60m ./zone/... ./change/... ./check/... ./audit/... ./nameserver/... ./cmd/slipway/... \
+	  ./provider/... ./drift/...
 	$(GO) test -tags integration -run '^$$' -bench . -benchtime 20x -timeout 30m ./e2e/...
 	$(GO) test -run '^$$' -bench . -benchtime 100x -timeout 10m ./cert/stepca
 	$(MAKE) bench-gateway

@@ -1,16 +1,14 @@
 // Package providertest is the suite that every provider passes. It says in tests
 // what package provider says in words: what was planned is what becomes live or
 // nothing is, an apply that is run again does nothing twice and returns the same
-// receipt, and nobody's change is undone unseen. Read Run first.
+// receipt, and nobody's change is undone unseen. Read Suite first; content.go has what
+// zones can hold, interrupt.go what can come between, and package servers, below, starts
+// real servers.
 package providertest
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -261,117 +259,6 @@ func defaultTTL(t *testing.T, s *subject) {
 	}
 }
 
-func everyType(t *testing.T, s *subject) {
-	values := map[string][]string{
-		"A":          {"192.0.2.1", "192.0.2.2"},
-		"AAAA":       {"2001:db8::1", "::"},
-		"CAA":        {`0 issue "letsencrypt.org"`, `128 iodef "mailto:security@finmicro.example"`},
-		"CNAME":      {"www.example.net."},
-		"DNAME":      {"example.net."},
-		"DS":         {"60485 13 2 d4b7d520e7bb5f0f67674a0cceb1e3e0614b93c4f9e99b8383f6a1e4469da50a"},
-		"LOC":        {"31 58 52.100 S 115 49 11.700 E 20m 10m 10m 2m"},
-		"MX":         {"10 mail.example.net.", "20 mail2.example.net."},
-		"NAPTR":      {`10 100 "S" "SIP+D2U" "!^.*$!sip:info@finmicro.example!" .`},
-		"NS":         {"ns1.example.net.", "ns2.example.net."},
-		"OPENPGPKEY": {"mDMEZQ8="},
-		"PTR":        {"host.example.net."},
-		"SPF":        {`"v=spf1 -all"`},
-		"SRV":        {"10 60 5060 sip.example.net."},
-		"SSHFP":      {"4 2 a87f1b687ac0e57d2a081a2f282672334d90ed316d2b818ca9580ea384d92401"},
-		"SVCB":       {`1 svc.example.net. alpn="h2,h3" port="8443"`},
-		"HTTPS":      {`1 . alpn="h2,h3" ipv4hint="192.0.2.1,192.0.2.2"`},
-		"TLSA":       {"3 1 1 0d6fce3ff9b4ad1f1c8d1e3a5c94a4f2f1e5b1d30cf4d3b6a8d9c9d0b0f4a1c2"},
-		"URI":        {`10 1 "https://www.example.net/path;x=1"`},
-		"TYPE65280":  {`\# 4 0a000001`},
-		"TXT": {
-			`"v=DKIM1; k=rsa; p=MIIBIjANBgkqh"`, `"say \"hi\" \\ there; # no comment"`, `"tab\009 and \195\169"`, `""`,
-			strings.Repeat("0123456789abcdef", 64), // over one string of 255 octets
-		},
-	}
-	var desired []zone.RRSet
-	for typ, v := range values {
-		if slices.Contains(s.suite.Lacks, typ) {
-			continue
-		}
-		if typ == "TXT" && s.suite.Texts != nil {
-			v = slices.DeleteFunc(v, func(value string) bool {
-				parts, err := zone.Fields(value)
-				return err != nil || !s.suite.Texts(strings.Join(parts, ""))
-			})
-		}
-		desired = append(desired, s.set(zone.Name(strings.ToLower(typ))+"."+z, typ, 300, v...))
-	}
-	// A server may leave a DS set out where no zone is delegated.
-	desired = append(desired, s.set("ds."+z, "NS", 300, "ns1.example.net."))
-	s.apply(s.plan(z, "all", desired...))
-	if p := s.plan(z, "all", desired...); len(p.Edits) != 0 {
-		t.Errorf("%d record sets do not come back as they were: %+v", len(p.Edits), p.Edits)
-	}
-}
-
-// text has every octet that a TXT record can hold, and more than one string of them.
-func text(t *testing.T, s *subject) {
-	every := make([]byte, 256)
-	for i := range every {
-		every[i] = byte(i)
-	}
-	var desired []zone.RRSet
-	for i, octets := range []string{
-		"", " ", "  two  spaces  ", `"quoted"`, `back\slash \"`, ";", "a;b", "(paren)", "@", "$TTL 3600", "*", "v=spf1 include:_spf.example.net ~all",
-		"gr\u00fc\u00dfe \u4f60\u597d \U0001f6a2", "\xff\xfe not UTF-8", "tab\tnew\nline\rend", string(every),
-		strings.Repeat("a", 255), strings.Repeat("a", 256), strings.Repeat("ab", 255), strings.Repeat("long ", 800),
-	} {
-		if s.suite.Texts == nil || s.suite.Texts(octets) {
-			desired = append(desired, s.set(zone.Name(fmt.Sprintf("t%02d.", i))+z, "TXT", 300, zone.QuoteText(octets)))
-		}
-	}
-	desired = append(desired, s.set("many."+z, "TXT", 300, "one", "two", "three", strings.Repeat("four", 100)))
-	s.apply(s.plan(z, "text", desired...))
-	if p := s.plan(z, "text", desired...); len(p.Edits) != 0 {
-		t.Errorf("%d texts do not come back as they were: %+v", len(p.Edits), p.Edits)
-	}
-}
-
-func names(t *testing.T, s *subject) {
-	var desired []zone.RRSet
-	for _, host := range []string{
-		"*", "*.deep", "_dmarc", "_443._tcp.www", "a.b.c.d.e.f", "xn--bcher-kva", "0", "-", `has\.dot`, `sp\032ace`, `at\@`, `semi\;colon`, `quo\"te`,
-		`back\\slash`, `par\(en`, `dollar\$`, `\255\000`, strings.Repeat("x", 63), "include", "$origin", "in", "a", "soa", "ttl", "3600",
-	} {
-		name, err := zone.ParseName(host + "." + string(z))
-		if err != nil {
-			t.Fatalf("%s: %v", host, err)
-		}
-		if !s.holds(name) {
-			continue
-		}
-		desired = append(desired, s.set(name, "A", 300, "192.0.2.1"), s.set(name, "TXT", 300, host))
-	}
-	desired = append(desired, s.set(z, "MX", 300, "10 mail."+string(z)+"."), s.set(z, "TXT", 300, "apex"))
-	s.apply(s.plan(z, "names", desired...))
-}
-
-func zoneNames(t *testing.T, s *subject) {
-	long := strings.Repeat("abcdefghijklmnopqrstuvwxyz.", 8) + "example"
-	for _, z := range []zone.Name{
-		"0/25.2.0.192.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa", "xn--bcher-kva.example", "_tcp.example", "x", zone.Name(long), zone.Name(long[1:]),
-		`..`, `../up.example`, `a\.b.example`, `sl\/ash.example`, `nul\000.example`,
-	} {
-		z, err := zone.ParseName(string(z))
-		if err != nil {
-			continue // not a name: nothing a zone can be called
-		}
-		if !s.holds(z) || !s.prepare(z) {
-			continue
-		}
-		host := "www." + z
-		r := s.apply(s.plan(z, "create", s.set(host, "TXT", 300, string(z))))
-		if !r.Applied {
-			t.Errorf("zone %s shares its place with another", z)
-		}
-	}
-}
-
 func refused(t *testing.T, s *subject) {
 	good := s.plan(z, "good", s.a("expenses", "192.0.2.10"))
 	s.apply(good)
@@ -414,110 +301,6 @@ func refused(t *testing.T, s *subject) {
 	}
 	if after := s.read(z); after.Digest != before.Digest || after.Serial != before.Serial {
 		t.Errorf("a refused plan changed the zone: %+v, was %+v", after, before)
-	}
-}
-
-func cancelled(t *testing.T, s *subject) {
-	s.apply(s.plan(z, "first", s.a("expenses", "192.0.2.10")))
-	p := s.plan(z, "second", s.a("expenses", "192.0.2.11"))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.p.Apply(ctx, p); !errors.Is(err, context.Canceled) {
-		t.Errorf("apply: %v", err)
-	}
-	if _, err := s.p.Read(ctx, z); !errors.Is(err, context.Canceled) {
-		t.Errorf("read: %v", err)
-	}
-	if live := s.read(z); live.Digest != p.Expect {
-		t.Errorf("a cancelled apply changed the zone")
-	}
-	s.apply(p) // and left nothing behind that hinders the next
-}
-
-// interrupted ends the context of an apply at one moment after the other, and runs it
-// again: it ends where it should, and is applied once.
-func interrupted(t *testing.T, s *subject) {
-	s.apply(s.plan(z, "first", s.a("menu", "192.0.2.20")))
-	before := s.read(z)
-	for i := range 12 {
-		p := s.plan(z, fmt.Sprintf("change-%d", i), s.a("expenses", fmt.Sprintf("192.0.2.%d", i)), s.a("menu", "192.0.2.20"))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*i)*100*time.Microsecond)
-		first, err := s.p.Apply(ctx, p)
-		cancel()
-		// Once, not by s.read: what was sent may still be on its way.
-		live, readErr := s.p.Read(t.Context(), z)
-		if readErr != nil {
-			t.Fatal(readErr)
-		}
-		if live.Digest != before.Digest && live.Digest != provider.Digest(live.WithTTLs(p.Desired)) {
-			t.Fatalf("run %d left the zone half-way: %+v", i, live)
-		}
-		s.p = s.open()
-		r := s.apply(p)
-		if !r.Applied || r.Before != before.Digest || int32(r.Serial-before.Serial) <= 0 && r.Serial != 0 {
-			t.Errorf("run %d, interrupted with %v and run again: %+v after %+v", i, err, r, before)
-		}
-		if err == nil && (first.Serial != r.Serial || first.ProviderChange != r.ProviderChange) {
-			t.Errorf("run %d was applied twice: %+v, then %+v", i, first, r)
-		}
-		before = s.read(z)
-	}
-}
-
-func differentZones(t *testing.T, s *subject) {
-	const zones, steps = 8, 5
-	var wg sync.WaitGroup
-	for i := range zones {
-		z := zone.Name(fmt.Sprintf("zone%d.example", i))
-		s.prepare(z)
-		wg.Go(func() {
-			for j := range steps {
-				live, err := s.p.Read(t.Context(), z)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				desired := []zone.RRSet{{Name: "a." + z, Type: "A", TTL: 300, Values: []string{fmt.Sprintf("192.0.2.%d", j)}}}
-				if r, err := s.p.Apply(t.Context(), provider.NewPlan(z, desired, live, fmt.Sprint(j), "commit")); err != nil || !r.Applied {
-					t.Errorf("zone %s step %d: %+v, %v", z, j, r, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func oneZoneAtATime(t *testing.T, s *subject) {
-	const rivals = 8
-	plans := make([]provider.Plan, rivals)
-	for i := range plans {
-		plans[i] = s.plan(z, fmt.Sprintf("rival-%d", i), s.a("expenses", fmt.Sprintf("192.0.2.%d", i)))
-	}
-	won := make([]bool, rivals)
-	var wg sync.WaitGroup
-	for i, p := range plans {
-		wg.Go(func() {
-			r, err := s.open().Apply(t.Context(), p) // as another process would
-			switch {
-			case err == nil && r.Applied:
-				won[i] = true
-			case !errors.Is(err, provider.ErrDrifted):
-				t.Errorf("rival %d: %+v, %v", i, r, err)
-			}
-		})
-	}
-	wg.Wait()
-	winners := 0
-	for i, w := range won {
-		if w {
-			winners++
-			if live := s.read(z); live.Digest != provider.Digest(live.WithTTLs(plans[i].Desired)) {
-				t.Errorf("rival %d was told that it won, and another's zone is live", i)
-			}
-		}
-	}
-	if winners != 1 {
-		t.Errorf("%d of %d plans against one version of a zone were applied", winners, rivals)
 	}
 }
 

@@ -172,7 +172,6 @@ type connection struct {
 	conn net.Conn
 	stop func() bool
 	ctx  context.Context
-	buf  []byte
 	id   uint16
 }
 

@@ -21,15 +21,16 @@ import (
 	"slipway/zone"
 )
 
-// hosts is a zone of n hosts; every other one differs from generation to generation.
+// hosts is a zone of n hosts; every other one differs from generation to generation. The
+// values are long, so that few of them fill a message.
 func hosts(n, generation int) []zone.RRSet {
 	sets := make([]zone.RRSet, n)
 	for i := range sets {
-		address := fmt.Sprintf("192.0.2.%d", i%256)
+		text := fmt.Sprintf("%d", i)
 		if i%2 == 1 {
-			address = fmt.Sprintf("198.51.100.%d", generation%256)
+			text = fmt.Sprintf("%d of %d", i, generation)
 		}
-		sets[i] = zone.RRSet{Name: zone.Name(fmt.Sprintf("host-%06d.", i)) + z, Type: "A", TTL: 300, Values: []string{address}}
+		sets[i] = zone.RRSet{Name: zone.Name(fmt.Sprintf("host-%06d.", i)) + z, Type: "TXT", TTL: 300, Values: []string{zone.QuoteText(fmt.Sprintf("%-250s", text))}}
 	}
 	return sets
 }
@@ -95,7 +96,7 @@ func TestBrokenNetwork(t *testing.T) {
 	set := settings(s.Server, t.TempDir())
 	set.Dial = network.dial
 	healthy := open(t, settings(s.Server, t.TempDir()))
-	const n = 1500 // of which half change, in two messages
+	const n = 250 // of which half change, in two messages
 	apply(t, healthy, provider.NewPlan(z, hosts(n, 0), read(t, healthy), "first", "commit"))
 	for at := int64(1); ; at++ {
 		network.left.Store(0)
@@ -134,7 +135,7 @@ func TestBrokenNetwork(t *testing.T) {
 // several messages, and goes on from what it left.
 func TestKilled(t *testing.T) {
 	const env = "SLIPWAY_TEST_RFC2136"
-	const n = 1500
+	const n = 250
 	plan := func(p *rfc2136.Provider, generation int) provider.Plan {
 		return provider.NewPlan(z, hosts(n, generation), read(t, p), fmt.Sprintf("change-%d", generation), "commit")
 	}

@@ -29,11 +29,16 @@ type controlParty struct {
 
 type controlDomain struct {
 	Name        string              `json:"name"`
+	UniqueName  string              `json:"uniquename,omitempty"` // with the tag of a split horizon; later versions want it
+	Meta        map[string]string   `json:"meta,omitempty"`
 	Registrar   string              `json:"registrar"`
 	Providers   map[string]int      `json:"dnsProviders"`
 	Nameservers []controlNameserver `json:"nameservers,omitempty"`
 	Records     []controlRecord     `json:"records"`
 }
+
+// nameserverTTL is where DNSControl keeps what NAMESERVER_TTL says.
+const nameserverTTL = "ns_ttl"
 
 type controlNameserver struct {
 	Name string `json:"name"`
@@ -128,7 +133,11 @@ func parseDNSControl(path string, src []byte) (*Result, error) {
 			if own {
 				break
 			}
-			if err := c.add(z, zone.RRSet{Name: z, Type: "NS", TTL: zone.NoTTL, Values: []string{strings.TrimSuffix(n.Name, ".") + "."}}); err != nil {
+			ttl := zone.NoTTL
+			if n, err := strconv.ParseUint(d.Meta[nameserverTTL], 10, 31); err == nil && n > 0 {
+				ttl = int(n)
+			}
+			if err := c.add(z, zone.RRSet{Name: z, Type: "NS", TTL: ttl, Values: []string{strings.TrimSuffix(n.Name, ".") + "."}}); err != nil {
 				return nil, err
 			}
 		}
@@ -204,8 +213,17 @@ func WriteDNSControl(zones []Zone) (files []File, losses []Loss, err error) {
 	for _, z := range zones {
 		sets, lost := valid(z)
 		losses = append(losses, lost...)
-		d := controlDomain{Name: string(z.Name), Registrar: "none", Providers: map[string]int{}, Records: []controlRecord{}}
+		d := controlDomain{Name: string(z.Name), UniqueName: string(z.Name), Registrar: "none", Providers: map[string]int{}, Records: []controlRecord{}}
 		for _, r := range sets {
+			if r.Name == z.Name && r.Type == "NS" { // DNSControl refuses them as records
+				for _, v := range r.Values {
+					d.Nameservers = append(d.Nameservers, controlNameserver{v})
+				}
+				if r.TTL > 0 {
+					d.Meta = map[string]string{nameserverTTL: strconv.Itoa(r.TTL)}
+				}
+				continue
+			}
 			if r.Extra != "" {
 				losses = append(losses, Loss{z.Name, label(r), "its other settings have no place in DNSControl"})
 			}

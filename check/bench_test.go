@@ -54,6 +54,9 @@ func judgeCold(ctx context.Context, dir, head string) error {
 		return err
 	}
 	defer func() { _ = r.Close() }()
+	if err := r.SetCache(""); err != nil {
+		return err
+	}
 	base, err := r.Tree(ctx, repo.Main)
 	if err != nil {
 		return err

@@ -200,11 +200,10 @@ func dependants(ctx context.Context, in Input) (map[zone.Name][]zone.RRSet, erro
 		return nil, err
 	}
 	for _, z := range zones {
-		f, err := in.Head.ZoneFile(ctx, z)
-		if err != nil {
-			return nil, err
+		sets, err := mentioning(ctx, in.Head, z, search)
+		if errors.As(err, new(*zone.Error)) {
+			continue // a file that nobody can read or serve, and whoever mends it is judged then
 		}
-		sets, err := f.Mentioning(search)
 		if err != nil {
 			return nil, err
 		}
@@ -221,6 +220,15 @@ func dependants(ctx context.Context, in Input) (map[zone.Name][]zone.RRSet, erro
 		slices.SortFunc(sets, func(a, b zone.RRSet) int { return repo.CompareKeys(a.Key(), b.Key()) })
 	}
 	return found, nil
+}
+
+// mentioning returns the record sets of a zone's file that may hold what is searched for.
+func mentioning(ctx context.Context, t *repo.Tree, z zone.Name, search *zone.Search) ([]zone.RRSet, error) {
+	f, err := t.ZoneFile(ctx, z)
+	if err != nil {
+		return nil, err
+	}
+	return f.Mentioning(search)
 }
 
 // answers reports whether records of a type are what others point at a name for.

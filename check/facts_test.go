@@ -129,6 +129,20 @@ func TestDependants(t *testing.T) {
 }
 
 // The app that came to be a moment ago is young when it changes again.
+// A file that has nothing to do with a change, and that nobody can read, does not stop it.
+func TestDependantsBesideABrokenFile(t *testing.T) {
+	v := judge(t, "Asked for by omar@finmicro.example.\n"+
+		"-- base/zones/broken.example.yaml --\n---\nlike: {type: CNAME, value: [www.finmicro.example.}\n"+
+		"-- base/zones/other.example.yaml --\n---\nrelay: {type: CNAME, ttl: 300, value: WWW.finmicro.example}\n"+
+		"-- zones/finmicro.example.yaml --\nwww: {type: A, ttl: 300, value: 9.9.9.25}\n")
+	for _, s := range v.Signals {
+		if s.Name == "dependants" && strings.Contains(s.Reason, "relay.other.example") {
+			return
+		}
+	}
+	t.Errorf("who relies on the name is not told: %+v", v.Signals)
+}
+
 func TestPastOfAnApp(t *testing.T) {
 	const app = "owner: ana@finmicro.example\npurpose: Shows things\nexpires: 2027-01-31\nexposure: internal\ndata: [none]\nhostname: things.apps.finmicro.example\nrecords: [{name: things.apps.finmicro.example, type: A, ttl: 300, values: [10.1.2.3]}]\n"
 	v := judge(t, "Asked for by ana@finmicro.example.\n-- base/apps/x.yaml --\n"+app+"-- apps/x.yaml --\n"+strings.Replace(app, "10.1.2.3", "10.1.2.4", 1))

@@ -128,6 +128,11 @@ func (s *Service) applyZone(ctx context.Context, st lifecycle.State, z zone.Name
 			return err
 		}
 		if !expected {
+			if expected, err = s.resumes(ctx, p, plan, live, last); err != nil {
+				return err
+			}
+		}
+		if !expected {
 			if err := s.drifted(ctx, want.tree, z, p, live); err != nil {
 				return err
 			}
@@ -242,6 +247,23 @@ func (s *Service) expected(ctx context.Context, st lifecycle.State, z zone.Name,
 		}
 	}
 	return false, nil
+}
+
+// resumes reports whether the live zone is what an apply of this very plan has left half-way.
+func (s *Service) resumes(ctx context.Context, p provider.Provider, plan provider.Plan, live *provider.Live, last applied) (bool, error) {
+	r, ok := p.(provider.Resumer)
+	if !ok {
+		return false, nil
+	}
+	before := &provider.Live{Zone: plan.Zone}
+	if last.commit != "" {
+		t, err := s.targetAt(ctx, last.commit, plan.Zone)
+		if err != nil {
+			return false, err
+		}
+		before.Sets = t.sets
+	}
+	return r.Resumes(plan, live, before)
 }
 
 // overwritable reports whether a person has decided that this very live content is to be replaced. That

@@ -83,6 +83,13 @@ type Summariser interface {
 	Summary(ctx context.Context, z zone.Name) (*Live, error)
 }
 
+// Resumer is a Provider that makes a large plan in several steps, so that a kill may leave
+// a zone between them. Resumes says whether live is what an apply of this very plan has
+// left half-way, and nobody's edit: before is the zone as it was when the apply began.
+type Resumer interface {
+	Resumes(p Plan, live, before *Live) (bool, error)
+}
+
 // ExpectAnything as a plan's Expect makes Apply replace whatever is live, also what
 // cannot be read. It is for putting a zone back to its approved state once somebody
 // has decided that; a plan without any Expect is refused.

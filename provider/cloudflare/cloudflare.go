@@ -148,3 +148,8 @@ func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Rec
 		Read:  func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
 	}.Apply(ctx, plan)
 }
+
+// Resumes implements provider.Resumer.
+func (p *Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
+	return service.Service{DefaultTTL: p.s.DefaultTTL, Journal: p.journal}.Resumes(plan, live, before)
+}

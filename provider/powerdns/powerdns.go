@@ -167,6 +167,11 @@ func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Rec
 	return p.service.Apply(ctx, plan)
 }
 
+// Resumes implements provider.Resumer.
+func (p *Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
+	return p.service.Resumes(plan, live, before)
+}
+
 func (p *Provider) open(ctx context.Context, z zone.Name) (service.Zone, error) {
 	v, err := p.read(ctx, z, false)
 	if err != nil {

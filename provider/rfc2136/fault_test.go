@@ -131,6 +131,57 @@ func TestBrokenNetwork(t *testing.T) {
 	}
 }
 
+// A zone that was left half-way is known for what it is, and another's edit of it too.
+func TestLeftHalfWay(t *testing.T) {
+	s := servers.StartBIND(t, z)
+	set := settings(s.Server, t.TempDir())
+	healthy := open(t, set)
+	const n = 250
+	apply(t, healthy, provider.NewPlan(z, hosts(n, 0), read(t, healthy), "first", "commit"))
+	before := read(t, healthy)
+	dials := 0
+	set.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials++; dials == 3 { // a transfer, the first message, and then no more
+			return nil, errBroken
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	plan := provider.NewPlan(z, hosts(n, 1), before, "change", "commit")
+	if _, err := open(t, set).Apply(t.Context(), plan); !errors.Is(err, errBroken) {
+		t.Fatal(err)
+	}
+	live := read(t, healthy)
+	if live.Digest == before.Digest || live.Digest == provider.Digest(live.WithTTLs(hosts(n, 1))) {
+		t.Fatal("the apply did not stop half-way")
+	}
+	again := provider.NewPlan(z, hosts(n, 1), live, "change", "commit")
+	resumes := func(p provider.Plan) bool {
+		t.Helper()
+		ok, err := healthy.Resumes(p, read(t, healthy), &provider.Live{Sets: hosts(n, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	if !resumes(again) {
+		t.Error("a zone that an apply has left half-way is not known for that")
+	}
+	other := again
+	other.ChangeID = "other"
+	if resumes(other) {
+		t.Error("another change takes it for its own")
+	}
+	edited := append(live.Sets[:len(live.Sets):len(live.Sets)], zone.RRSet{Name: "extra." + z, Type: "A", TTL: 60, Values: []string{"203.0.113.66"}})
+	apply(t, open(t, settings(s.Server, t.TempDir())), provider.NewPlan(z, edited, live, "by hand", "commit"))
+	if resumes(again) {
+		t.Error("somebody's edit is taken for a part of the apply")
+	}
+	apply(t, open(t, settings(s.Server, t.TempDir())), provider.NewPlan(z, live.Sets, read(t, healthy), "by hand", "commit"))
+	if r := apply(t, healthy, again); r.Before != before.Digest {
+		t.Errorf("gone on from half-way: before %s, want %s", r.Before, before.Digest)
+	}
+}
+
 // TestKilled kills a process with SIGKILL again and again while it applies plans of
 // several messages, and goes on from what it left.
 func TestKilled(t *testing.T) {

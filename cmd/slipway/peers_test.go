@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"slipway/internal/peer"
 )
@@ -43,18 +44,20 @@ func benchmarkConftest(b *testing.B, zones, records int) {
 	if err := os.WriteFile(rules, []byte(conftestRules), 0o600); err != nil {
 		b.Fatal(err)
 	}
+	var walls, cpus []time.Duration
 	peak := int64(0)
 	for b.Loop() {
+		began := time.Now()
 		c := exec.Command(binary, "test", "--policy", rules, "--output", "json", filepath.Join(dir, "zones"))
 		var stderr strings.Builder
 		c.Stderr = &stderr
 		if out, err := c.Output(); err != nil {
 			b.Fatalf("%v\n%.2000s%s", err, out, stderr.String())
 		}
+		walls, cpus = append(walls, time.Since(began)), append(cpus, c.ProcessState.UserTime()+c.ProcessState.SystemTime())
 		if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
 			peak = max(peak, usage.Maxrss) // KiB on Linux
 		}
 	}
-	b.ReportMetric(float64(peak)/1024, "peak-MB")
-	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/check")
+	summarise(b, walls, cpus, peak)
 }

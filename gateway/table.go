@@ -143,7 +143,8 @@ func (b *builder) ready(ctx context.Context, r Route, old *table) (*backend, err
 	b.signers[r.KeyRef] = signer
 
 	made := &backend{Route: r, digest: digest, leaf: chain[0]}
-	certificate := tls.Certificate{PrivateKey: signer, Leaf: chain[0]}
+	certificate := key.Certificate(nil, signer)
+	certificate.Leaf = chain[0]
 	for _, c := range chain {
 		certificate.Certificate = append(certificate.Certificate, c.Raw)
 	}

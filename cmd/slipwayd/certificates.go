@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -305,38 +308,56 @@ func (k *keyring) Create(ctx context.Context, name string, kind key.Kind) (strin
 	return m.Create(ctx, name, kind)
 }
 
-// holder finds the store of a key. Files are always there.
-func (k *keyring) holder(ctx context.Context, ref string) (key.Manager, error) {
+// holders are the stores that may have a key: those of its kind, the one for new keys first. Files of the usual
+// place are always among them.
+func (k *keyring) holders(ctx context.Context, ref string) ([]key.Manager, error) {
 	scheme, _, _ := strings.Cut(ref, ":")
-	if scheme == "file" {
-		return k.files, nil
-	}
-	stores, err := k.stores(ctx)
+	uris, err := k.stores(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, uri := range stores {
-		if s, _, _ := strings.Cut(uri, ":"); s == scheme {
-			return k.store(ctx, uri)
+	var found []key.Manager
+	for _, uri := range append(uris, repo.DefaultKeyStore) {
+		if s, _, _ := strings.Cut(uri, ":"); s != scheme {
+			continue
+		}
+		m, err := k.store(ctx, uri)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(found, m) {
+			found = append(found, m)
 		}
 	}
-	return nil, fmt.Errorf("key %s: slipway.yaml names no key store of this kind any more; add it below certificates, keys, former", ref)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("key %s: slipway.yaml names no key store of this kind any more; add it below certificates, keys, former", ref)
+	}
+	return found, nil
 }
 
-func (k *keyring) Signer(ctx context.Context, ref string) (crypto.Signer, error) {
-	m, err := k.holder(ctx, ref)
+func (k *keyring) Signer(ctx context.Context, ref string) (signer crypto.Signer, err error) {
+	stores, err := k.holders(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	return m.Signer(ctx, ref)
+	for _, m := range stores {
+		if signer, err = m.Signer(ctx, ref); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return signer, err
 }
 
 func (k *keyring) Destroy(ctx context.Context, ref string) error {
-	m, err := k.holder(ctx, ref)
+	stores, err := k.holders(ctx, ref)
 	if err != nil {
 		return err
 	}
-	return m.Destroy(ctx, ref)
+	var errs []error
+	for _, m := range stores {
+		errs = append(errs, m.Destroy(ctx, ref)) // a store that does not have it says so by no error
+	}
+	return errors.Join(errs...)
 }
 
 // openKeyStore opens a key store that is no directory of ours.

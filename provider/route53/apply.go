@@ -53,8 +53,12 @@ func parseTarget(v string) (target, error) {
 	if err := d.Decode(&t); err != nil {
 		return t, fmt.Errorf("the alias must have evaluate-target-health, hosted-zone-id, name and type: %w", err)
 	}
-	if t.Type == "" || t.HostedZoneID == "" {
-		return t, fmt.Errorf("the alias lacks its type or hosted-zone-id")
+	if t.EvaluateTargetHealth == nil {
+		// octoDNS takes false then; what is live always says it, and would differ for ever.
+		return t, errors.New("write out evaluate-target-health: false of the alias")
+	}
+	if t.Type == "" || (t.HostedZoneID == nil) == strings.HasSuffix(t.Name, ".") {
+		return t, fmt.Errorf("the alias must have a type, and either a hosted-zone-id and a name that ends with a dot, or neither for a name of the same zone")
 	}
 	return t, nil
 }
@@ -170,12 +174,13 @@ func (s *state) changes(edits []zone.Edit) ([]types.Change, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !strings.HasSuffix(t.Name, ".") {
+			if t.HostedZoneID == nil {
+				t.HostedZoneID = &s.id
 				t.Name = strings.TrimPrefix(t.Name+"."+s.zone.FQDN(), ".")
 			}
 			out = append(out, types.Change{Action: types.ChangeActionCreate, ResourceRecordSet: &types.ResourceRecordSet{
 				Name: name, Type: types.RRType(t.Type),
-				AliasTarget: &types.AliasTarget{DNSName: &t.Name, EvaluateTargetHealth: t.EvaluateTargetHealth, HostedZoneId: &t.HostedZoneID},
+				AliasTarget: &types.AliasTarget{DNSName: &t.Name, EvaluateTargetHealth: *t.EvaluateTargetHealth, HostedZoneId: t.HostedZoneID},
 			}})
 		}
 	}

@@ -144,18 +144,18 @@ func recordSet(name zone.Name, r types.ResourceRecordSet) (zone.RRSet, error) {
 	return zone.NewRRSet(name, string(r.Type), int(aws.ToInt64(r.TTL)), values)
 }
 
-// target is an alias as octoDNS writes it. A name without its trailing dot is below the
-// zone itself.
+// target is an alias as octoDNS writes it: one of the same zone has no hosted-zone-id, and
+// a name relative to the zone without a dot at its end.
 type target struct {
-	EvaluateTargetHealth bool   `json:"evaluate-target-health"`
-	HostedZoneID         string `json:"hosted-zone-id"`
-	Name                 string `json:"name"`
-	Type                 string `json:"type"`
+	EvaluateTargetHealth *bool   `json:"evaluate-target-health"`
+	HostedZoneID         *string `json:"hosted-zone-id"`
+	Name                 string  `json:"name"`
+	Type                 string  `json:"type"`
 }
 
 func (s *state) alias(r types.ResourceRecordSet) (string, error) {
 	t := target{
-		EvaluateTargetHealth: r.AliasTarget.EvaluateTargetHealth, HostedZoneID: aws.ToString(r.AliasTarget.HostedZoneId),
+		EvaluateTargetHealth: &r.AliasTarget.EvaluateTargetHealth, HostedZoneID: r.AliasTarget.HostedZoneId,
 		Name: aws.ToString(r.AliasTarget.DNSName), Type: string(r.Type),
 	}
 	name, err := zone.ParseName(fromAWS(t.Name))
@@ -163,8 +163,8 @@ func (s *state) alias(r types.ResourceRecordSet) (string, error) {
 		return "", fmt.Errorf("the alias %s: %w", aws.ToString(r.Name), err)
 	}
 	t.Name = name.FQDN()
-	if t.HostedZoneID == s.id {
-		t.Name = name.Relative(s.zone)
+	if aws.ToString(t.HostedZoneID) == s.id {
+		t.HostedZoneID, t.Name = nil, name.Relative(s.zone)
 	}
 	data, err := json.Marshal(t)
 	return string(data), err

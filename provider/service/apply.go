@@ -111,6 +111,9 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 		return nil, failed // nothing was changed
 	case !mixture(found.Sets, live.Sets, plan.Desired):
 		// Not by us: what was live, what was asked for, or something in between.
+		if failed == nil {
+			failed = fmt.Errorf("the provider accepted this change, and then was found to differ from it in %s", summary(zone.Diff(plan.Zone, found.Sets, plan.Desired)))
+		}
 		return nil, errors.Join(&provider.DriftedError{Zone: plan.Zone, Expect: plan.Expect, Found: found.Digest}, failed)
 	}
 	e.Live = found.Digest

@@ -26,7 +26,7 @@ func TestRealZones(t *testing.T) {
 	p := open(t, settings(t, f))
 	zones, sets, aliases := 0, 0, 0
 	for _, file := range files {
-		if zones == 15 {
+		if zones == 10 {
 			break
 		}
 		src, err := os.ReadFile(file)
@@ -71,7 +71,7 @@ func TestRealZones(t *testing.T) {
 		}
 	}
 	t.Logf("%d zones, %d record sets, %d aliases", zones, sets, aliases)
-	if zones < 10 || aliases < 10 {
+	if zones < 10 || aliases < 10 { // all that was asked for
 		t.Errorf("only %d zones with %d aliases were tried", zones, aliases)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,12 +32,16 @@ type strict struct {
 
 	// mu is held for the whole of a change, so that batches are one after the other.
 	mu sync.Mutex
+
+	// zones are the sets of every hosted zone that was changed, guarded by mu: listing
+	// them for each batch would be most of what the tests do.
+	zones map[string]map[string]rrset
 }
 
 func newFront(t *testing.T) *servicetest.Front {
 	url := mototest.Start(t)
 	mototest.Reset(t, url)
-	return servicetest.NewFront(t, &strict{moto: url})
+	return servicetest.NewFront(t, &strict{moto: url, zones: map[string]map[string]rrset{}})
 }
 
 func changing(r *http.Request) bool {
@@ -65,7 +70,8 @@ func (f *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if changing(r) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if what := f.conflict(r, body); what != "" {
+		sets, what := f.conflict(r, body)
+		if what != "" {
 			fail(w, http.StatusBadRequest, "InvalidChangeBatch", what)
 			return
 		}
@@ -74,8 +80,11 @@ func (f *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if got.Code == http.StatusBadRequest && strings.Contains(got.Body.String(), "already exists") {
 			// moto refuses what was there once and was deleted since; an UPSERT it takes.
 			body = bytes.ReplaceAll(body, []byte("<Action>CREATE</Action>"), []byte("<Action>UPSERT</Action>"))
-			f.forward(w, r, body)
-			return
+			got = httptest.NewRecorder()
+			f.forward(got, r, body)
+		}
+		if got.Code == http.StatusOK {
+			f.zones[r.URL.Path] = sets
 		}
 		w.WriteHeader(got.Code)
 		w.Write(got.Body.Bytes())
@@ -104,8 +113,8 @@ func (f *strict) forward(w http.ResponseWriter, r *http.Request, body []byte) {
 	io.Copy(w, got.Body)
 }
 
-// conflict says why Amazon would refuse a batch.
-func (f *strict) conflict(r *http.Request, body []byte) string {
+// conflict says why Amazon would refuse a batch, or what the zone has after it.
+func (f *strict) conflict(r *http.Request, body []byte) (map[string]rrset, string) {
 	var batch struct {
 		Changes []struct {
 			Action string
@@ -113,36 +122,13 @@ func (f *strict) conflict(r *http.Request, body []byte) string {
 		} `xml:"ChangeBatch>Changes>Change"`
 	}
 	if err := xml.Unmarshal(body, &batch); err != nil {
-		return err.Error()
+		return nil, err.Error()
 	}
-	sets := map[string]rrset{}
-	for next := "?maxitems=300"; next != ""; {
-		list, err := http.NewRequestWithContext(r.Context(), http.MethodGet, f.moto+strings.TrimSuffix(r.URL.Path, "/")+next, nil)
-		if err != nil {
-			return err.Error()
-		}
-		list.Header = r.Header.Clone() // by which moto knows the service
-		got, err := http.DefaultClient.Do(list)
-		if err != nil {
-			return err.Error()
-		}
-		var page struct {
-			Sets           []rrset `xml:"ResourceRecordSets>ResourceRecordSet"`
-			IsTruncated    bool
-			NextRecordName string
-			NextRecordType string
-		}
-		err = xml.NewDecoder(got.Body).Decode(&page)
-		got.Body.Close()
-		if err != nil {
-			return err.Error()
-		}
-		for _, s := range page.Sets {
-			sets[s.key()] = s
-		}
-		next = ""
-		if page.IsTruncated {
-			next = fmt.Sprintf("?maxitems=300&name=%s&type=%s", page.NextRecordName, page.NextRecordType)
+	sets := maps.Clone(f.zones[r.URL.Path])
+	if sets == nil {
+		var err error
+		if sets, err = f.list(r); err != nil {
+			return nil, err.Error()
 		}
 	}
 	records, characters := 0, 0
@@ -153,11 +139,11 @@ func (f *strict) conflict(r *http.Request, body []byte) string {
 		old, there := sets[c.Set.key()]
 		switch {
 		case c.Action == "CREATE" && there:
-			return fmt.Sprintf("[Tried to create resource record set [name='%s', type='%s'] but it already exists]", c.Set.Name, c.Set.Type)
+			return nil, fmt.Sprintf("[Tried to create resource record set [name='%s', type='%s'] but it already exists]", c.Set.Name, c.Set.Type)
 		case c.Action == "DELETE" && !there:
-			return fmt.Sprintf("[Tried to delete resource record set [name='%s', type='%s'] but it was not found]", c.Set.Name, c.Set.Type)
+			return nil, fmt.Sprintf("[Tried to delete resource record set [name='%s', type='%s'] but it was not found]", c.Set.Name, c.Set.Type)
 		case c.Action == "DELETE" && (!slices.Equal(old.Values, c.Set.Values) || old.TTL != c.Set.TTL || old.Alias != c.Set.Alias):
-			return fmt.Sprintf("[Tried to delete resource record set [name='%s', type='%s'] but the values provided do not match the current values]", c.Set.Name, c.Set.Type)
+			return nil, fmt.Sprintf("[Tried to delete resource record set [name='%s', type='%s'] but the values provided do not match the current values]", c.Set.Name, c.Set.Type)
 		case c.Action == "DELETE":
 			delete(sets, c.Set.key())
 		default:
@@ -165,9 +151,44 @@ func (f *strict) conflict(r *http.Request, body []byte) string {
 		}
 	}
 	if records > 1000 || characters > 32000 {
-		return fmt.Sprintf("[Number of records limit of 1000 or of characters of 32000 exceeded: %d, %d]", records, characters)
+		return nil, fmt.Sprintf("[Number of records limit of 1000 or of characters of 32000 exceeded: %d, %d]", records, characters)
 	}
-	return ""
+	return sets, ""
+}
+
+// list reads a hosted zone from moto.
+func (f *strict) list(r *http.Request) (map[string]rrset, error) {
+	sets := map[string]rrset{}
+	for next := "?maxitems=300"; next != ""; {
+		list, err := http.NewRequestWithContext(r.Context(), http.MethodGet, f.moto+strings.TrimSuffix(r.URL.Path, "/")+next, nil)
+		if err != nil {
+			return nil, err
+		}
+		list.Header = r.Header.Clone() // by which moto knows the service
+		got, err := http.DefaultClient.Do(list)
+		if err != nil {
+			return nil, err
+		}
+		var page struct {
+			Sets           []rrset `xml:"ResourceRecordSets>ResourceRecordSet"`
+			IsTruncated    bool
+			NextRecordName string
+			NextRecordType string
+		}
+		err = xml.NewDecoder(got.Body).Decode(&page)
+		got.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range page.Sets {
+			sets[s.key()] = s
+		}
+		next = ""
+		if page.IsTruncated {
+			next = fmt.Sprintf("?maxitems=300&name=%s&type=%s", page.NextRecordName, page.NextRecordType)
+		}
+	}
+	return sets, nil
 }
 
 // fail answers as Route 53 does (ErrorResponse of its REST API).

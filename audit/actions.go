@@ -146,6 +146,8 @@ var actions = map[Action]Meaning{
 		about(slipway, Resource{Zone: exampleZone, Record: exampleName, Name: "77ab01"}, `{"id":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0bb822cd15d6c15b0f00a8","names":["`+exampleName+`"],"serial":"77ab01","issuer":"CN=Some CA","log":"example-log-2026h2","index":4711}`)},
 	AcceptCertificate: {"A person looked at a certificate that did not come from here, and says why it may be.",
 		about(ivy, Resource{Name: "77ab01"}, `{"id":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0bb822cd15d6c15b0f00a8","reason":"The mail provider's own certificate, ticket 4711."}`)},
+	ProveCertificate: {"A Certificate Transparency log proved that it shows a certificate, as it had promised. The proof, which holds without the log, is the document “ct-proof”.",
+		about(slipway, Resource{App: exampleApp, Name: "3fa9c1"}, `{"id":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0bb822cd15d6c15b0f00a8","log":"example-2026h2","log_id":"5614069a","index":4711}`).with("", "ct-proof")},
 	DestroyKey: {"The private key of a certificate that no longer serves was destroyed in its key store.",
 		about(slipway, Resource{App: exampleApp, Name: "file:expense-tracker-1a2b3c4d"}, `{"key_ref":"file:expense-tracker-1a2b3c4d","certificate":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0bb822cd15d6c15b0f00a8"}`)},
 }

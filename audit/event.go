@@ -92,6 +92,7 @@ const (
 	DetectCertificate Action = "detect-certificate" // seen in a CT log, and not from here
 	AcceptCertificate Action = "accept-certificate"
 	DestroyKey        Action = "destroy-key"
+	ProveCertificate  Action = "prove-certificate" // a CT log shows it, as promised
 )
 
 // MaxEvent bounds an event's canonical form. C2SP tlog-tiles gives an entry's length

@@ -95,7 +95,8 @@ type Certificate struct {
 	RenewAt    time.Time `json:"renew_at,omitzero"`
 	Problem    string    `json:"problem,omitempty"` // why the last renewal failed, for people
 
-	KeyDestroyed bool `json:"key_destroyed,omitempty"`
+	KeyDestroyed bool              `json:"key_destroyed,omitempty"`
+	Proofs       map[string]string `json:"proofs,omitempty"` // of inclusion in CT logs: log ID (hex) -> digest of the document
 }
 
 // SCT names a promise of a CT log.
@@ -158,6 +159,14 @@ type ChallengeDetails struct {
 	Challenge Challenge `json:"challenge"`
 	Serial    uint32    `json:"serial,omitempty"`  // of the zone that has it, or no longer has it
 	Receipt   string    `json:"receipt,omitempty"` // the provider's change ID
+}
+
+// ProveDetails goes with prove-certificate. The proof is the document "ct-proof".
+type ProveDetails struct {
+	ID    string `json:"id"`
+	Log   string `json:"log"`
+	LogID string `json:"log_id"` // hex
+	Index uint64 `json:"index"`
 }
 
 // DestroyDetails goes with destroy-key.

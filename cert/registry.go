@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ type entry struct {
 	reason   string
 	replaced string
 	keyless  bool // its key was destroyed
+	proofs   map[string]string
 }
 
 type request struct {
@@ -87,6 +89,8 @@ func (r *Registry) Take(e audit.Receipt) error {
 		take = r.takeChallenge
 	case audit.DestroyKey:
 		take = r.takeDestroy
+	case audit.ProveCertificate:
+		take = r.takeProof
 	default:
 		return nil
 	}
@@ -208,6 +212,27 @@ func (r *Registry) takeDestroy(e audit.Receipt) error {
 	return nil
 }
 
+func (r *Registry) takeProof(e audit.Receipt) error {
+	var d ProveDetails
+	if err := json.Unmarshal(e.Event.Details, &d); err != nil {
+		return err
+	}
+	if err := checkID(d.ID); err != nil {
+		return err
+	}
+	if err := short(maxText, d.Log, d.LogID); err != nil {
+		return err
+	}
+	n := r.entry(d.ID)
+	if n.proofs == nil {
+		n.proofs = map[string]string{}
+	}
+	if len(n.proofs) < maxSCTs {
+		n.proofs[d.LogID] = e.Event.ArtifactRefs["ct-proof"]
+	}
+	return nil
+}
+
 func (r *Registry) takeChallenge(e audit.Receipt) error {
 	var d ChallengeDetails
 	if err := json.Unmarshal(e.Event.Details, &d); err != nil {
@@ -285,6 +310,7 @@ func (r *Registry) request(id string) *request {
 func (n *entry) view() Certificate {
 	c := n.Certificate
 	c.ReplacedBy, c.Revoked, c.Reason, c.KeyDestroyed = n.replaced, n.revoked, n.reason, n.keyless
+	c.Proofs = maps.Clone(n.proofs)
 	if n.replaced == "" && n.revoked.IsZero() {
 		c.Problem = n.problem
 		c.RenewAt = n.due

@@ -34,6 +34,15 @@ type Certificates struct {
 	// Watch, if set, looks into Certificate Transparency logs and tells found of every certificate for a name in
 	// zones; found says whether the record could be kept.
 	Watch func(ctx context.Context, t *repo.Tree, zones []zone.Name, found func(context.Context, cert.Seen) error) error
+	// Prove, if set, asks the logs that promised to show a certificate (chain, DER) for the proof, except those in have.
+	Prove func(ctx context.Context, t *repo.Tree, chain [][]byte, have map[string]string) ([]Proof, error)
+}
+
+// Proof is that a CT log shows a certificate.
+type Proof struct {
+	Log, LogID string
+	Index      uint64
+	Document   []byte // JSON; holds without the log
 }
 
 // Authority gets and revokes certificates; *cert.Authority is one.
@@ -54,7 +63,7 @@ type Certified struct {
 func (s *Service) loadCertificates(ctx context.Context) error {
 	s.certs = cert.NewRegistry()
 	for _, action := range []audit.Action{
-		audit.OrderCertificate, audit.WriteChallenge, audit.IssueCertificate, audit.RemoveChallenge, audit.RevokeCertificate, audit.FailCertificate,
+		audit.OrderCertificate, audit.WriteChallenge, audit.IssueCertificate, audit.RemoveChallenge, audit.RevokeCertificate, audit.FailCertificate, audit.DestroyKey, audit.ProveCertificate,
 	} {
 		for q := (audit.Query{Action: action, Limit: 10_000}); ; {
 			found, err := s.o.Log.Index().Events(ctx, q)
@@ -216,30 +225,7 @@ func (s *Service) ask(ctx context.Context, t *repo.Tree, names []string, r cert.
 	var problems []error
 	refused := true
 	for _, name := range names {
-		if until, wait := s.waits.until(name, s.now()); wait {
-			problems, refused = append(problems, fmt.Errorf("%s asks to wait until %s", name, until.UTC().Format(time.RFC3339))), false
-			continue
-		}
-		if why, err := s.caaForbids(ctx, settings, settings.Certificates.Authorities[name].CAA, r.Names); err != nil {
-			return nil, "", err
-		} else if why != "" {
-			problems = append(problems, fmt.Errorf("%s: %s", name, why))
-			if err := s.warnOfCAA(ctx, w.about, name, why); err != nil {
-				return nil, "", err
-			}
-			continue
-		}
-		a, err := s.o.Certificates.Authority(ctx, t, name)
-		if err != nil {
-			problems, refused = append(problems, fmt.Errorf("%s: %w", name, err)), false
-			continue
-		}
-		mine := prior
-		if mine != nil && mine.Authority != name {
-			mine = nil
-		}
-		r.Profile = settings.Certificates.Authorities[name].Profile
-		issued, err := a.Issue(ctx, r, mine, w)
+		issued, err := s.askOne(ctx, t, settings, name, r, prior, w)
 		if err == nil {
 			return issued, name, nil
 		}
@@ -247,10 +233,6 @@ func (s *Service) ask(ctx context.Context, t *repo.Tree, names []string, r cert.
 			return nil, "", err
 		}
 		problems = append(problems, fmt.Errorf("%s: %w", name, err))
-		var wait *cert.WaitError
-		if errors.As(err, &wait) {
-			s.waits.set(name, wait.Until)
-		}
 		if errors.Is(err, cert.ErrRefused) {
 			continue
 		}
@@ -265,6 +247,35 @@ func (s *Service) ask(ctx context.Context, t *repo.Tree, names []string, r cert.
 			r.Names[0], short(strings.ReplaceAll(err.Error(), "\n", "; "), 1500))}
 	}
 	return nil, "", err
+}
+
+// askOne asks one authority, unless it asked to be left alone or may not issue.
+func (s *Service) askOne(ctx context.Context, t *repo.Tree, settings *repo.Settings, name string, r cert.Request, prior *cert.Order, w *proving) (*cert.Issued, error) {
+	if until, wait := s.waits.until(name, s.now()); wait {
+		return nil, fmt.Errorf("it asks to wait until %s", until.UTC().Format(time.RFC3339))
+	}
+	if why, err := s.caaForbids(ctx, settings, settings.Certificates.Authorities[name].CAA, r.Names); err != nil {
+		return nil, err
+	} else if why != "" {
+		if err := s.warnOfCAA(ctx, w.about, name, why); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %s", cert.ErrRefused, why)
+	}
+	a, err := s.o.Certificates.Authority(ctx, t, name)
+	if err != nil {
+		return nil, err
+	}
+	if prior != nil && prior.Authority != name {
+		prior = nil
+	}
+	r.Profile = settings.Certificates.Authorities[name].Profile
+	issued, err := a.Issue(ctx, r, prior, w)
+	var wait *cert.WaitError
+	if errors.As(err, &wait) {
+		s.waits.set(name, wait.Until)
+	}
+	return issued, err
 }
 
 // caaForbids says why the CAA records that are approved keep an authority from issuing (RFC 8659); "" when they do not,

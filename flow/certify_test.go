@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -38,7 +39,9 @@ type issuer struct {
 	mu        sync.Mutex
 	served    []Certified
 	authority *cert.Authority
-	down      error       // what asking the authority gives
+	down      error  // what asking the authority gives
+	gone      string // an authority that cannot be reached
+	proofs    []Proof
 	seen      []cert.Seen // in a log
 }
 
@@ -71,10 +74,10 @@ func (i *issuer) start(w *world) *Certificates {
 		Authority: func(ctx context.Context, _ *repo.Tree, name string) (Authority, error) {
 			i.mu.Lock()
 			defer i.mu.Unlock()
-			if i.down != nil {
-				return nil, i.down
+			if i.down != nil || name == i.gone {
+				return nil, cmp.Or(i.down, errors.New("no such host"))
 			}
-			if i.authority == nil {
+			if i.authority == nil || i.authority.Name() != name {
 				i.authority, err = cert.Connect(ctx, cert.Config{Name: name, Directory: i.ca.Directory(), RootsPEM: i.ca.Root(), AccountKey: account})
 				if err != nil {
 					return nil, err
@@ -87,6 +90,9 @@ func (i *issuer) start(w *world) *Certificates {
 			defer i.mu.Unlock()
 			i.served = apps
 			return nil
+		},
+		Prove: func(_ context.Context, _ *repo.Tree, _ [][]byte, have map[string]string) ([]Proof, error) {
+			return slices.DeleteFunc(slices.Clone(i.proofs), func(p Proof) bool { return have[p.LogID] != "" }), nil
 		},
 		Watch: func(ctx context.Context, _ *repo.Tree, _ []zone.Name, found func(context.Context, cert.Seen) error) error {
 			i.mu.Lock()
@@ -488,5 +494,50 @@ func TestCAAForbids(t *testing.T) {
 	w.must(err)
 	if len(warnings) != 1 || warnings[0].Kind != "caa" || !strings.Contains(warnings[0].Text, "The CAA records say so.") {
 		t.Errorf("%+v", warnings)
+	}
+}
+
+// TestFallBack asks the second authority when the first cannot be reached, and stays with an order that was taken.
+func TestFallBack(t *testing.T) {
+	w := newCertifiedWorld(t)
+	ctx := context.Background()
+	w.live(green("backed", "192.0.2.80"))
+	main, err := w.flow.main(ctx)
+	w.must(err)
+	names := []zone.Name{"backed.apps.finmicro.example"}
+	_, signer, err := w.issuer.keys.Create(ctx, "backed", key.ECDSAP256)
+	w.must(err)
+	w.issuer.set(func() { w.issuer.gone = "first" })
+	p := &proving{s: w.flow, about: about{app: "backed"}}
+	issued, by, err := w.flow.ask(ctx, main, []string{"first", "second"}, cert.Request{ID: "r1", Names: names, Signer: signer}, nil, p)
+	w.must(err)
+	if by != "second" || len(issued.Chain) < 2 {
+		t.Errorf("issued by %s", by)
+	}
+	// The order is with the second now, which is away: nobody else is asked, or there might be two certificates.
+	w.issuer.set(func() { w.issuer.gone = "second" })
+	prior, _ := w.flow.certs.Order("r1")
+	if prior == nil || prior.Authority != "second" {
+		t.Fatalf("the order on record: %+v", prior)
+	}
+	if _, by, err := w.flow.ask(ctx, main, []string{"second", "first"}, cert.Request{ID: "r1", Names: names, Signer: signer}, prior, p); err == nil {
+		t.Errorf("another certificate, from %s", by)
+	}
+}
+
+func TestProofsOfLogs(t *testing.T) {
+	w := newCertifiedWorld(t)
+	ctx := context.Background()
+	w.live(certified("logged", "192.0.2.90"))
+	c := w.one("logged")
+	c.ID, c.Request, c.SCTs = strings.Repeat("ab", 32), "public", []cert.SCT{{LogID: "AA==", At: w.now()}}
+	w.must(w.flow.recordCertificate(ctx, about{app: "logged"}, audit.Event{Action: audit.IssueCertificate, ArtifactRefs: map[string]string{"certificate": c.Chain}}, cert.IssueDetails{Certificate: c}))
+	w.issuer.set(func() { w.issuer.proofs = []Proof{{Log: "l", LogID: "00", Index: 7, Document: []byte(`{"log":"l"}`)}} })
+	for range 2 {
+		w.must(w.flow.watchLogs(ctx))
+	}
+	now, _ := w.flow.certs.Get(c.ID)
+	if len(now.Proofs) != 1 || w.recorded(audit.ProveCertificate) != 1 {
+		t.Errorf("proofs %v, %d on record", now.Proofs, w.recorded(audit.ProveCertificate))
 	}
 }

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -345,10 +346,56 @@ func (s *Service) watchLogs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.o.Certificates.Watch(ctx, main, zones, s.recordSeen); err != nil && !errors.Is(err, errNotYet) {
-		return err
+	err = s.o.Certificates.Watch(ctx, main, zones, s.recordSeen)
+	if errors.Is(err, errNotYet) {
+		err = nil
 	}
-	return nil
+	return errors.Join(err, s.proveAll(ctx, main))
+}
+
+// proveAtOnce bounds the certificates that one look asks proofs for.
+const proveAtOnce = 20
+
+// proveAll gets the proofs that CT logs show our certificates, so that evidence has them when the log is no more.
+func (s *Service) proveAll(ctx context.Context, main *repo.Tree) error {
+	if s.o.Certificates.Prove == nil {
+		return nil
+	}
+	var errs []error
+	asked := 0
+	for _, c := range s.certs.Find(cert.Query{}, s.now()) {
+		// A log has a day to keep its promise (RFC 6962 section 3); one that has not kept it in a week will not.
+		if len(c.SCTs) <= len(c.Proofs) || s.now().Sub(c.Issued) > 7*24*time.Hour || asked == proveAtOnce {
+			continue
+		}
+		asked++
+		text, _, err := s.chain(ctx, c)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		var chain [][]byte
+		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+			chain = append(chain, block.Bytes)
+		}
+		proofs, err := s.o.Certificates.Prove(ctx, main, chain, c.Proofs)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("certificate %s: %w", c.Serial, err))
+		}
+		for _, p := range proofs {
+			doc, err := s.o.Log.Documents().Put(ctx, p.Document)
+			if err != nil {
+				return err
+			}
+			err = s.recordCertificate(ctx, about{app: c.App, chain: c.Approved}, audit.Event{
+				Action: audit.ProveCertificate, Resource: audit.Resource{Name: c.Serial}, ArtifactRefs: map[string]string{"ct-proof": doc}, Once: "proof/" + c.ID + "/" + p.LogID,
+			}, cert.ProveDetails{ID: c.ID, Log: p.Log, LogID: p.LogID, Index: p.Index})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // recordSeen records a certificate of unknown origin, once. One that an authority issued to us is known by

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -12,14 +13,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/cert"
+	"slipway/cert/dane"
 	"slipway/client"
+	"slipway/zone"
 )
 
 func (t *tool) certCommand() *cobra.Command {
 	return group("cert", "Certificates: see, renew, revoke, and get one for your own key",
 		`An app with "certificate: true" gets its certificate when it goes live, and another one before that
 expires. Nobody handles its private key: it is made in the key store and never leaves it.`, groupLook,
-		t.certList(), t.certShow(), t.certRenew(), t.certRevoke(), t.certSign(), t.certRoot(), t.certStrays(), t.certAccept())
+		t.certList(), t.certShow(), t.certRenew(), t.certRevoke(), t.certSign(), t.certTLSA(), t.certRoot(), t.certStrays(), t.certAccept())
 }
 
 func (t *tool) certList() *cobra.Command {
@@ -291,6 +294,77 @@ func (t *tool) readInput(name string, limit int64) ([]byte, error) {
 		err = fmt.Errorf("%s: it has more than %d bytes", name, limit)
 	}
 	return raw, err
+}
+
+func (t *tool) certTLSA() *cobra.Command {
+	var port uint16
+	var protocol string
+	var ttl int
+	var out *format
+	c := &cobra.Command{
+		Use:   "tlsa ID [ID of the next one]",
+		Short: "Print the TLSA records (DANE) for a certificate's key",
+		Long: `For names in zones that are signed (DNSSEC): the record set that lets clients check the key by the DNS alone (RFC 6698,
+3 1 1). Ask for it as a change like any other record. While one key follows another, name both certificates: the set
+then has both, and is replaced by the new one's alone after that serves.`,
+		Example: `  slipway cert tlsa 9f86d081884c
+  slipway cert tlsa 9f86d081884c 2c26b46b68ff --port 25 --ttl 3600`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := t.client()
+			if err != nil {
+				return err
+			}
+			var keys [][]byte
+			var hosts []string
+			for i, id := range args {
+				answer, err := cl.Certificate(c.Context(), id)
+				if err != nil {
+					return err
+				}
+				block, _ := pem.Decode([]byte(answer.Chain))
+				if block == nil {
+					return fmt.Errorf("certificate %s: the server sent no chain", flat(id))
+				}
+				leaf, err := x509.ParseCertificate(block.Bytes)
+				if err != nil {
+					return fmt.Errorf("certificate %s: %w", flat(id), err)
+				}
+				keys = append(keys, leaf.RawSubjectPublicKeyInfo)
+				if i == 0 {
+					hosts = leaf.DNSNames
+				}
+			}
+			var sets []zone.RRSet
+			for _, h := range hosts {
+				name, err := zone.ParseName(h)
+				if err != nil {
+					return err
+				}
+				set, err := dane.Set(name, port, protocol, ttl, keys...)
+				if err != nil {
+					return err
+				}
+				sets = append(sets, set)
+			}
+			if *out == asJSON {
+				return t.printJSON(map[string]any{"records": sets})
+			}
+			for _, set := range sets {
+				for _, v := range set.Values {
+					if _, err := fmt.Fprintf(t.stdout, "%s %d IN TLSA %s\n", set.Name.FQDN(), set.TTL, v); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().Uint16Var(&port, "port", 443, "port of the service")
+	c.Flags().StringVar(&protocol, "protocol", "tcp", "tcp or udp")
+	c.Flags().IntVar(&ttl, "ttl", 3600, "for how many seconds answers may be kept")
+	out = formatFlag(c)
+	return c
 }
 
 func (t *tool) certRoot() *cobra.Command {

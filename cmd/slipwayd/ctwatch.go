@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io/fs"
 	"reflect"
+	"slices"
 	"sync"
 
 	"slipway/cert"
 	"slipway/cert/ctwatch"
+	"slipway/flow"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -72,12 +76,56 @@ func (l *logWatch) options(logs []repo.CertificateLog, zones []zone.Name) ctwatc
 			return nil
 		},
 	}
-	for _, c := range logs {
+	o.Logs = ctLogs(logs)
+	return o
+}
+
+func ctLogs(settings []repo.CertificateLog) []ctwatch.Log {
+	var logs []ctwatch.Log
+	for _, c := range settings {
 		kind := ctwatch.StaticCT
 		if c.Type == "rfc6962" {
 			kind = ctwatch.RFC6962
 		}
-		o.Logs = append(o.Logs, ctwatch.Log{Name: c.Name, Type: kind, URL: c.URL, Key: c.Key})
+		logs = append(logs, ctwatch.Log{Name: c.Name, Type: kind, URL: c.URL, Key: c.Key})
 	}
-	return o
+	return logs
+}
+
+// proofs asks the logs that promised to show a certificate for the proof that they do.
+func (l *logWatch) proofs(ctx context.Context, t *repo.Tree, chain [][]byte, have map[string]string) ([]flow.Proof, error) {
+	settings, err := t.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	logs := ctLogs(settings.Certificates.Logs)
+	if len(logs) == 0 || len(chain) < 2 {
+		return nil, nil
+	}
+	promises, err := ctwatch.SCTs(chain, logs)
+	if err != nil {
+		return nil, err
+	}
+	var out []flow.Proof
+	var errs []error
+	for _, p := range promises {
+		i := slices.IndexFunc(logs, func(log ctwatch.Log) bool { return log.Name == p.Log })
+		if _, known := have[p.LogID]; known || i < 0 || p.Problem != "" {
+			continue
+		}
+		in, err := ctwatch.Prove(ctx, logs[i], p, nil)
+		if errors.Is(err, ctwatch.ErrNotYet) || errors.Is(err, fs.ErrNotExist) {
+			continue // it has time yet
+		}
+		if err == nil {
+			var raw []byte
+			if raw, err = json.Marshal(in); err == nil {
+				out = append(out, flow.Proof{Log: in.Log, LogID: in.LogID, Index: in.Index, Document: raw})
+			}
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return out, errors.Join(errs...)
 }

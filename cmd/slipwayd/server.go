@@ -365,6 +365,7 @@ func (srv *server) openPeople(ctx context.Context) (err error) {
 }
 
 func (srv *server) startChanges(ctx context.Context) (err error) {
+	logs := &logWatch{srv: srv}
 	srv.changes, err = flow.Start(ctx, flow.Options{
 		DataDir:   srv.settings.path("workflows"),
 		Temporal:  srv.settings.temporal,
@@ -379,7 +380,8 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 			Keys:      srv.authorities.keys,
 			Authority: srv.authorities.connect,
 			Serve:     srv.serveApps,
-			Watch:     (&logWatch{srv: srv}).pass,
+			Watch:     logs.pass,
+			Prove:     logs.proofs,
 		},
 		MainMoved: srv.names.Refresh,
 		Logger:    srv.log,

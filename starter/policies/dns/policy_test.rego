@@ -13,13 +13,13 @@ rules(zone) := {d.rule |
 	some d in policy.deny with input as {"organisation": organisation, "zone": zone}
 }
 
-internal := {"name": "apps.finmicro.example", "owner": "finmicro.example", "visibility": "internal"}
+intranet := {"name": "apps.finmicro.example", "owner": "finmicro.example", "visibility": "internal"}
 
 external := {"name": "finmicro.example", "owner": "finmicro.example", "visibility": "external"}
 
 test_own_internal_zone_is_allowed if {
-	policy.allow with input as {"organisation": organisation, "zone": internal}
-	rules(internal) == set()
+	policy.allow with input as {"organisation": organisation, "zone": intranet}
+	rules(intranet) == set()
 }
 
 test_released_external_zone_is_allowed if {
@@ -28,11 +28,11 @@ test_released_external_zone_is_allowed if {
 }
 
 test_zone_of_somebody_else_is_denied if {
-	rules(object.union(internal, {"owner": "other.example"})) == {"zone-owner"}
+	rules(object.union(intranet, {"owner": "other.example"})) == {"zone-owner"}
 }
 
 test_zone_without_owner_is_denied if {
-	rules(object.union(internal, {"owner": ""})) == {"zone-owner"}
+	rules(object.union(intranet, {"owner": ""})) == {"zone-owner"}
 	rules({"name": "apps.finmicro.example", "visibility": "internal"}) == {"zone-owner"}
 }
 
@@ -52,7 +52,7 @@ test_a_released_zone_releases_no_zone_below_it if {
 }
 
 test_unknown_visibility_is_denied if {
-	rules(object.union(internal, {"visibility": ""})) == {"zone-visibility-undeclared"}
+	rules(object.union(intranet, {"visibility": ""})) == {"zone-visibility-undeclared"}
 	rules({"name": "apps.finmicro.example", "owner": "finmicro.example"}) == {"zone-visibility-undeclared"}
 }
 

@@ -56,6 +56,15 @@ var permissions = map[string]string{
 	"GET /apps/{name}":                       "s..n...",
 	"GET /drift":                             "s..f...",
 	"POST /drift":                            "s..f...",
+	"GET /certificates":                      "s......",
+	"GET /certificates/{id}":                 "s..n...",
+	"GET /certificates/{id}/chain.pem":       "s..n...",
+	"POST /certificates/{id}/renew":          "s.fn.ff",
+	"GET /certificates/{id}/revoke":          "s.fn.ff",
+	"POST /certificates/{id}/revoke":         "s.fn.ff",
+	"GET /strays":                            "s..f...",
+	"POST /strays/{id}/accept":               "sfff.ff",
+	"GET /ca":                                ".......",
 	"GET /account":                           "s......",
 	"POST /account/tokens":                   "s......",
 	"POST /account/tokens/{id}/revoke":       "s.nnnn.",
@@ -220,6 +229,10 @@ func (b *bench) try(who, pattern, change string) string {
 		form = url.Values{"decision": {"approve"}, "change_digest": {changeDigest}, "policy_digest": {policyDigest}}
 	case path == "/apps/new", path == "/apps/preview":
 		form = external("kiosk-" + strings.SplitN(who+"@", "@", 2)[0])
+	case strings.HasSuffix(path, "/revoke"):
+		form = url.Values{"reason": {"superseded"}, "why": {"Only a test."}}
+	case strings.HasSuffix(path, "/accept"):
+		form.Set("reason", "Only a test.")
 	case path == "/account/tokens":
 		form.Set("label", "t")
 	case path == "/admin/links":

@@ -51,7 +51,7 @@ func (s *server) visibleCertificates(r *request, q cert.Query) ([]cert.Certifica
 		return nil, err
 	}
 	limit := q.Limit
-	q.Limit = 0
+	q.Limit = 0 // of each app
 	out := []cert.Certificate{}
 	for _, a := range mine {
 		if q.App != "" && q.App != a.Name {
@@ -62,7 +62,10 @@ func (s *server) visibleCertificates(r *request, q cert.Query) ([]cert.Certifica
 		out = append(out, s.Service.Certificates(r.Context(), only)...)
 	}
 	slices.SortFunc(out, func(a, b cert.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
-	return out[:min(len(out), limit)], nil
+	if limit > 0 {
+		out = out[:min(len(out), limit)]
+	}
+	return out, nil
 }
 
 // certificate finds one that the person may see. What they may not see is not there.

@@ -210,7 +210,7 @@ func facts(before, after *repo.App) []fact {
 	if after == nil {
 		after = &repo.App{}
 	}
-	yes := map[bool]string{true: "Requested"}
+	yes, visitors := map[bool]string{true: "Requested"}, map[bool]string{true: "Only visitors with a certificate of the company", false: "Everybody who can reach it"}
 	var out []fact
 	for _, f := range []fact{
 		{"Purpose", before.Purpose, after.Purpose},
@@ -222,6 +222,8 @@ func facts(before, after *repo.App) []fact {
 		{"Third party", before.ThirdParty, after.ThirdParty},
 		{"Needed until", day(before.Expires), day(after.Expires)},
 		{"Certificate", yes[before.Certificate], yes[after.Certificate]},
+		{"Where the app answers", before.Upstream, after.Upstream},
+		{"Who is let in", visitors[before.MTLS], visitors[after.MTLS]},
 	} {
 		if f.Before != f.After {
 			out = append(out, f)

@@ -22,7 +22,8 @@ type requestForm struct {
 	Name, Host, Zone, Purpose, Team, Exposure string
 	Data                                      []string
 	Expires, Targets, TTL                     string
-	Certificate                               bool
+	Upstream                                  string
+	Certificate, MTLS                         bool
 	ThirdParty, Ticket, NotBefore             string
 
 	RequestID string // the same for every attempt to send one form
@@ -44,10 +45,12 @@ var fields = []field{
 	{"zone", "Domain"},
 	{"targets", "Where it runs"},
 	{"ttl", "Cache time"},
+	{"certificate", "Certificate"},
+	{"upstream", "Where the app answers"},
+	{"mtls", "Who is let in"},
 	{"data", "Data it handles"},
 	{"third_party", "Third party"},
 	{"expires", "Until when it is needed"},
-	{"certificate", "Certificate"},
 	{"ticket", "Ticket"},
 	{"not_before", "Not before"},
 }
@@ -79,6 +82,7 @@ func readForm(v url.Values) requestForm {
 	f := requestForm{
 		Name: line("name"), Host: line("host"), Zone: line("zone"), Purpose: text("purpose"), Team: line("team"), Exposure: line("exposure"),
 		Expires: line("expires"), Targets: text("targets"), TTL: line("ttl"), Certificate: v.Get("certificate") != "",
+		Upstream: line("upstream"), MTLS: v.Get("mtls") == "required",
 		ThirdParty: line("third_party"), Ticket: line("ticket"), NotBefore: line("not_before"),
 		RequestID: cut(v.Get("request_id"), flow.MaxRequestID/4), Revises: line("revises"), Editing: line("editing"),
 	}
@@ -173,7 +177,14 @@ func (f requestForm) buildText(app *repo.App, bad problems) {
 			bad.add("expires", "Write the date as year-month-day, such as 2027-06-30.")
 		}
 	}
-	app.Certificate = f.Certificate
+	app.Certificate, app.Upstream, app.MTLS = f.Certificate, f.Upstream, f.MTLS
+	if _, err := app.UpstreamURL(); err != nil || len([]rune(f.Upstream)) > maxLine {
+		bad.add("upstream", "Write it as an address with http:// or https:// in front, such as http://10.1.2.3:8080. It must hold no password, no “?” and no “#”.")
+	}
+	if f.MTLS && (!f.Certificate || f.Upstream == "") {
+		// Nothing else asks visitors for theirs, so without it everybody would be let in.
+		bad.add("mtls", "It is the gateway that asks visitors for their certificates. Ask for a certificate as well, and say where the app answers.")
+	}
 	if _, err := f.notBefore(); err != nil {
 		bad.add("not_before", "Write the time as 2027-01-31T09:00 (UTC).")
 	}
@@ -296,7 +307,7 @@ func plainReason(err error, otherwise string) string {
 func formOf(app *repo.App, settings *repo.Settings) requestForm {
 	f := requestForm{
 		Name: app.Name, Purpose: app.Purpose, Team: app.Team, Exposure: app.Exposure, Data: slices.Clone(app.Data),
-		Expires: app.Expires, Certificate: app.Certificate, ThirdParty: app.ThirdParty, Host: string(app.Hostname),
+		Expires: app.Expires, Certificate: app.Certificate, Upstream: app.Upstream, MTLS: app.MTLS, ThirdParty: app.ThirdParty, Host: string(app.Hostname),
 	}
 	if z, ok := settings.ZoneOf(app.Hostname); ok && app.Hostname != "" {
 		f.Zone, f.Host = string(z), app.Hostname.Relative(z)
@@ -324,13 +335,13 @@ func formOf(app *repo.App, settings *repo.Settings) requestForm {
 // what is missing has no line, and a TTL stands in the line of its record.
 var ruleFields = []struct{ word, field string }{
 	{"ttl", "ttl"}, {"purpose", "purpose"}, {"exposure", "exposure"}, {"hostname", "host"}, {"team", "team"}, {"app-data", "data"},
-	{"expire", "expires"}, {"expiry", "expires"}, {"certificate", "certificate"}, {"third-party", "third_party"}, {"ticket", "ticket"},
+	{"expire", "expires"}, {"expiry", "expires"}, {"mtls", "mtls"}, {"certificate", "certificate"}, {"third-party", "third_party"}, {"ticket", "ticket"},
 }
 
 // lineFields are the manifest's keys that the form shows, by the field that holds them.
 var lineFields = map[string]string{
 	"purpose": "purpose", "team": "team", "exposure": "exposure", "data": "data", "expires": "expires", "hostname": "host",
-	"certificate": "certificate", "upstream": "targets", "records": "targets", "third_party": "third_party",
+	"certificate": "certificate", "upstream": "upstream", "mtls": "mtls", "records": "targets", "third_party": "third_party",
 }
 
 // fieldOf says at which control a finding about the manifest is shown; "" for none.

@@ -294,6 +294,8 @@ func (b *bench) shots() []shot {
 	b.decide(ivy, failed, "approve", "")
 	stuck := b.ask(ana, external("stuck2"))
 	must(b.desk.fail(ctx, stuck, "apply", "The name server did not take the domain. Somebody from Platform Ops has to look at it."))
+	expiring := b.ask(ana, external("kiosk", "upstream", "http://10.1.2.3:8080", "mtls", "required"))
+	b.decide(ivy, expiring, "approve", "")
 	b.desk.reports = driftReports(b.now())
 	link, err := b.people.IssueLink(ctx, identity.Person{ID: identity.System}, bob, "", 0)
 	must(err)
@@ -345,11 +347,35 @@ func (b *bench) shots() []shot {
 		get("apps", ana, "/apps", 200, "expense-tracker"),
 		get("apps-found", bob, "/apps?search=TRACKS+ana", 200, "expenses.apps.finmicro.example"),
 		get("apps-none-found", bob, "/apps?search=zebra", 200, "No app fits “zebra”"),
-		get("app", ana, "/apps/expense-tracker", 200, "does not issue certificates"),
+		get("app", ana, "/apps/expense-tracker", 200, "Good until 23 Dec 2026"),
 		get("app-third-party", tess, "/apps/stuck", 200, "Ask for a change"),
 		get("app-unknown", ana, "/apps/none", 404, "There is no app"),
 		get("drift", bob, "/drift", 200, "203.0.113.66"),
 		{"drift-now", bob, "POST", "/drift", empty, 200, "Compared just now"},
+		get("app-certificate-expired", ana, "/apps/kiosk", 200, "could not be reached"),
+		get("certificates", ana, "/certificates", 200, "29 days left"),
+		get("certificates-week", ivy, "/certificates?by=week&status=all", 200, "Week from 23 November"),
+		get("certificates-third-party", tess, "/certificates", 200, "and 1 more"),
+		get("certificates-none", bob, "/certificates?search=zebra", 200, "No certificate fits"),
+		get("certificates-revoked", bob, "/certificates?status=revoked", 200, "revoked 1 hour ago"),
+		get("certificate", ana, "/certificates/"+certificateID, 200, "it never leaves it"),
+		get("certificate-renewed", ivy, "/certificates/"+certificateID+"?done=renew", 200, "new certificate, with a new key"),
+		get("certificate-other", bob, "/certificates/"+certificateID, 200, "sealed file"),
+		get("certificate-own-key", tess, "/certificates/"+ownKeyID, 200, "Slipway has never had it"),
+		get("certificate-revoked", ana, "/certificates/"+revokedID, 200, "the newer certificate"),
+		get("certificate-expired", ana, "/certificates/"+expiredID, 200, "It could not be renewed"),
+		get("certificate-unknown", ana, "/certificates/none", 404, "There is no such certificate"),
+		{"certificate-refused", bob, "POST", "/certificates/" + certificateID + "/renew", empty, 403, "not yours"},
+		get("revoke", ana, "/certificates/"+certificateID+"/revoke", 200, "the private key"),
+		{"revoke-without-reason", ana, "POST", "/certificates/" + certificateID + "/revoke", empty, 400, "is no reason"},
+		{"revoke-without-why", ana, "POST", "/certificates/" + certificateID + "/revoke", url.Values{"reason": {"key-compromise"}, "why": {"x"}}, 400, "takes an explanation"},
+		get("revoke-revoked", ana, "/certificates/"+revokedID+"/revoke", 409, "already"),
+		get("strays", bob, "/strays", 200, "tell those who manage"),
+		get("strays-manager", ivy, "/strays?done=accept", 200, "I know whose it is"),
+		{"strays-refused", ivy, "POST", "/strays/" + strayID + "/accept", url.Values{"reason": {"x"}}, 400, "takes an explanation"},
+		get("trust", "", "/ca", 200, "slipway-root.crt"),
+		get("trust-signed-in", ana, "/ca", 200, "Fingerprint"),
+		{"request-wrong-upstream", ana, "POST", "/apps/new", external("stall", "upstream", "ftp://x", "mtls", "required", "certificate", ""), 422, "no password"},
 		get("account", ana, "/account", 200, "refs/for/main"),
 		get("account-third-party", tess, "/account", 200, "your own requests"),
 		{"account-token", ana, "POST", "/account/tokens", url.Values{"label": {"laptop"}, "days": {"30"}}, 200, "slip_"},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"slipway/audit"
+	"slipway/cert"
 	"slipway/drift"
 	"slipway/flow"
 	"slipway/identity"
@@ -22,6 +23,8 @@ type homeView struct {
 	Mine    []lifecycle.State
 	Waiting []lifecycle.State
 	Now     time.Time
+
+	Warnings []cert.WarnDetails
 }
 
 // homeList is how many of one's requests the first page shows.
@@ -36,7 +39,13 @@ func (s *server) homePage(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, "home", "Home", homeView{mine, waiting, s.Now()})
+	v := homeView{Mine: mine, Waiting: waiting, Now: s.Now()}
+	if isInsider(r.person) {
+		if v.Warnings, err = s.certificateWarnings(r); err != nil {
+			return err
+		}
+	}
+	return s.show(w, r, http.StatusOK, "home", "Home", v)
 }
 
 func (s *server) signInPage(w http.ResponseWriter, r *request) error {
@@ -115,6 +124,8 @@ type appView struct {
 	Open    *lifecycle.State // a change of it that is not done
 	Expired bool
 	Now     time.Time
+
+	Certificate appCertificate
 }
 
 func (s *server) app(r *request) (*repo.App, []lifecycle.State, []audit.Receipt, error) {
@@ -148,6 +159,7 @@ func (s *server) appPage(w http.ResponseWriter, r *request) error {
 			break
 		}
 	}
+	v.Certificate = certificateOf(app.Certificate, app.Name, s.Service.Certificates(r.Context(), cert.Query{App: app.Name}), v.Open, s.Now())
 	if until, err := time.Parse(time.DateOnly, app.Expires); err == nil {
 		v.Expired = !s.Now().Before(until.AddDate(0, 0, 1))
 	}

@@ -11,10 +11,11 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"slipway/approval"
+	"slipway/cert"
 	"slipway/identity"
-	"slipway/lifecycle"
 	"slipway/zone"
 )
 
@@ -66,29 +67,36 @@ func loadPages() (*pages, error) {
 // words are the functions that templates call.
 func words(version string) template.FuncMap {
 	return template.FuncMap{
-		"asset":    func(name string) string { return "/assets/" + name + "?v=" + version },
-		"moment":   moment,
-		"age":      age,
-		"day":      day,
-		"sentence": sentence,
-		"short":    short,
-		"group":    approval.GroupName,
-		"groups":   func(g []string) string { return approval.List(g, "and") },
-		"phase":    func(p lifecycle.Phase) string { return phaseWords[p] },
-		"tier":     func(t any) string { return tierWords[fmt.Sprint(t)] },
-		"data":     func(d string) string { return dataWords[d] },
-		"handles":  handles,
-		"exposure": func(e string) string { return exposureWords[e] },
-		"refusal":  refusal,
-		"signin":   signIn,
-		"via":      func(v string) string { return viaWords[v] },
-		"kind":     func(k string) string { return kindWords[k] },
-		"op":       func(o zone.Op) string { return opWords[o] },
-		"rrtype":   func(t string) string { return typeWords[t] },
-		"unicode":  func(n zone.Name) string { return n.Unicode() },
-		"join":     strings.Join,
-		"text":     func(v any) string { return fmt.Sprint(v) },
-		"control":  func(f formView, id string) control { return f.control(id) },
+		"asset":      func(name string) string { return "/assets/" + name + "?v=" + version },
+		"moment":     moment,
+		"age":        age,
+		"day":        day,
+		"sentence":   sentence,
+		"short":      short,
+		"group":      approval.GroupName,
+		"groups":     func(g []string) string { return approval.List(g, "and") },
+		"phase":      phaseOf,
+		"tier":       func(t any) string { return tierWords[fmt.Sprint(t)] },
+		"data":       func(d string) string { return dataWords[d] },
+		"handles":    handles,
+		"exposure":   func(e string) string { return exposureWords[e] },
+		"status":     func(c cert.Certificate, now time.Time) cert.Status { return c.Status(now) },
+		"statusword": func(s cert.Status) string { return statusWords[s] },
+		"more":       func(names []string) int { return len(names) - 1 },
+		"left":       left,
+		"keyplace":   keyPlace,
+		"keykind":    keyKind,
+		"issuer":     commonName,
+		"refusal":    refusal,
+		"signin":     signIn,
+		"via":        func(v string) string { return viaWords[v] },
+		"kind":       func(k string) string { return kindWords[k] },
+		"op":         func(o zone.Op) string { return opWords[o] },
+		"rrtype":     func(t string) string { return typeWords[t] },
+		"unicode":    func(n zone.Name) string { return n.Unicode() },
+		"join":       strings.Join,
+		"text":       func(v any) string { return fmt.Sprint(v) },
+		"control":    func(f formView, id string) control { return f.control(id) },
 	}
 }
 
@@ -100,20 +108,22 @@ type view struct {
 	Person  *identity.Person
 	Insider bool
 	Org     string
-	Waiting int // in the person's inbox
+	Waiting int  // in the person's inbox
+	Root    bool // there is a root certificate to trust
 	Data    any
 }
 
 // sections tell which entry of the navigation a page belongs to.
 var sections = map[string]string{
 	"home": "home", "request": "home", "changes": "changes", "change": "changes", "inbox": "inbox", "apps": "apps", "app": "apps",
-	"drift": "drift", "account": "account", "admin": "admin",
+	"drift": "drift", "certificates": "certificates", "certificate": "certificates", "revoke": "certificates", "strays": "certificates", "trust": "certificates", "account": "account", "admin": "admin",
 }
 
 // show renders a whole page. It is written only once it is complete, so that a
 // fault in a template is an error page and not half of one.
 func (s *server) show(w http.ResponseWriter, r *request, status int, name, title string, data any) error {
 	v := view{Title: title, Section: sections[name], Failed: status >= 400, Data: data}
+	v.Root = s.Root != nil && len(s.Root()) > 0
 	if r.person.Via != "" {
 		p := r.person
 		v.Person, v.Insider = &p, isInsider(p)

@@ -85,6 +85,9 @@ func tell(e audit.Event) timelineEntry {
 		d, _ := lifecycle.Decode[lifecycle.FailDetails](e)
 		return timelineEntry{What: "The step “" + d.Step + "” did not succeed.", Reason: d.Problem, Tone: "bad"}
 	}
+	if entry, ok := tellCertificate(e); ok {
+		return entry
+	}
 	return tellEffect(e)
 }
 

@@ -81,6 +81,14 @@ var phaseWords = map[lifecycle.Phase]string{
 	lifecycle.Failed:    "Stuck",
 }
 
+// phaseOf is the phase of a change in one or two words.
+func phaseOf(st lifecycle.State) string {
+	if st.Phase == lifecycle.Applied && len(st.Certify) > 0 {
+		return "Getting the certificate"
+	}
+	return phaseWords[st.Phase]
+}
+
 // standing says in one sentence where a change stands, and in the next what happens now.
 func standing(st lifecycle.State, deadline time.Time) (now, next string) {
 	switch st.Phase {
@@ -101,6 +109,9 @@ func standing(st lifecycle.State, deadline time.Time) (now, next string) {
 	case lifecycle.Merged:
 		return "The request is on record.", "The names are now being published."
 	case lifecycle.Applied:
+		if len(st.Certify) > 0 {
+			return "The names are published.", "Slipway is getting the certificate of " + strings.Join(st.Certify, ", ") + "; this takes some seconds. Then it checks that everything answers."
+		}
 		return "The names are published.", "Slipway is checking that they answer as approved."
 	case lifecycle.Live:
 		return "The request is done: everything answers as approved.", "Nothing more has to be done."

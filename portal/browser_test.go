@@ -198,6 +198,35 @@ func TestInABrowser(t *testing.T) {
 	}
 }
 
+func TestRenewInABrowser(t *testing.T) {
+	ctx, b, address := browse(t)
+	b.ask(ana, filled())
+	if err := b.enter(ctx, address, ana); err != nil {
+		t.Fatal(err)
+	}
+	err := chromedp.Do(ctx,
+		chromedp.Click(`.main-nav a[href="/certificates"]`),
+		says("h1", "Certificates"),
+		says(".calendar", "December 2026"),
+		chromedp.SendKeys(`#search`, "expense"),
+		chromedp.Click(`search button`),
+		says(".certs", "29 days left"),
+		chromedp.Click(`.certs th a`),
+		says("h1", "Certificate for expenses.apps.finmicro.example"),
+		says(".facts", "it never leaves it"),
+		chromedp.Click(`form[action$="/renew"] button`),
+		says("[role=status].good", "new certificate, with a new key"),
+		chromedp.Click(`a[href$="/revoke"]`),
+		chromedp.Click(`label[for="reason-key-compromise"]`),
+		chromedp.SendKeys(`#why`, "The server was broken into."),
+		chromedp.Click(`form[action$="/revoke"] button`),
+		says("[role=status].good", "The certificate is revoked"),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What only a browser can measure: nothing is wider than a narrow screen, what
 // can be pressed is large enough, and the focus can be seen.
 func TestPagesInABrowser(t *testing.T) {

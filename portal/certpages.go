@@ -157,7 +157,7 @@ func (s *server) managesCertificates(r *request) (bool, error) {
 func certificateEvents(events []audit.Receipt) []timelineEntry {
 	kept := slices.DeleteFunc(slices.Clone(events), func(e audit.Receipt) bool {
 		switch e.Event.Action {
-		case audit.OrderCertificate, audit.IssueCertificate, audit.RevokeCertificate, audit.FailCertificate, audit.WarnCertificate, audit.DestroyKey:
+		case audit.OrderCertificate, audit.IssueCertificate, audit.RevokeCertificate, audit.FailCertificate, audit.WarnCertificate, audit.ProveCertificate, audit.DestroyKey:
 			return false
 		}
 		return true

@@ -199,13 +199,16 @@ func tellCertificate(e audit.Event) (timelineEntry, bool) {
 	case audit.IssueCertificate:
 		d, _ := lifecycle.Decode[cert.IssueDetails](e)
 		return entry("good", "", "got a certificate for %s, good until %s (serial number %s).", strings.Join(d.Certificate.Names, ", "), moment(d.Certificate.NotAfter), e.Resource.Name)
+	case audit.ProveCertificate:
+		d, _ := lifecycle.Decode[cert.ProveDetails](e)
+		return entry("good", "", "checked that the log %s shows the certificate, as it had promised.", d.Log)
 	case audit.RevokeCertificate:
 		d, _ := lifecycle.Decode[cert.RevokeDetails](e)
-		reason := d.Reason
+		because := ""
 		if r, err := cert.ReasonNamed(d.Reason); err == nil {
-			reason = r.Text
+			because = " (" + r.Text + ")"
 		}
-		return entry("bad", d.Why, "revoked the certificate with serial number %s: %s.", e.Resource.Name, strings.ToLower(reason[:min(1, len(reason))])+reason[min(1, len(reason)):])
+		return entry("bad", d.Why, "revoked the certificate with serial number %s%s.", e.Resource.Name, because)
 	case audit.FailCertificate:
 		d, _ := lifecycle.Decode[cert.FailDetails](e)
 		return entry("bad", d.Problem, "could not renew the certificate; the next try is on %s.", moment(d.Next))

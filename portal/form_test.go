@@ -104,7 +104,7 @@ func TestFormOfRoundTrips(t *testing.T) {
 	settings := formSettings(t)
 	app := &repo.App{
 		Name: "expense-tracker", Owner: "ana@finmicro.example", Team: "finance", Purpose: "Tracks\nexpenses", Exposure: "external", Data: []string{"pii", "health"},
-		Expires: "2027-06-30", Hostname: "finmicro.example", Certificate: true, ThirdParty: "ACME", Upstream: "http://10.0.0.1", Path: "apps/expense-tracker.yaml",
+		Expires: "2027-06-30", Hostname: "finmicro.example", Certificate: true, ThirdParty: "ACME", Upstream: "http://10.0.0.1", MTLS: true, Path: "apps/expense-tracker.yaml",
 		Records: []zone.RRSet{
 			{Name: "x.finmicro.example", Type: "CAA", TTL: 60, Values: []string{`0 issue "ca.example"`}},
 			{Name: "finmicro.example", Type: "A", TTL: 60, Values: []string{"192.0.2.10", "192.0.2.11"}},
@@ -130,7 +130,7 @@ func TestFieldOf(t *testing.T) {
 		want string
 	}{
 		{"apps/a.yaml", 3, "", "purpose"}, {"apps/a.yaml", 4, "", "purpose"}, {"apps/a.yaml", 5, "", "host"}, {"apps/a.yaml", 12, "", "targets"}, {"apps/a.yaml", 1, "", ""},
-		{"apps/a.yaml", 0, "app-purpose-missing", "purpose"}, {"apps/a.yaml", 1, "app-expiry-missing", "expires"}, {"apps/a.yaml", 9, "ttl-out-of-bounds", "ttl"}, {"apps/a.yaml", 9, "malformed-value", "targets"}, {"apps/a.yaml", 0, "other", ""}, {"apps/b.yaml", 3, "", ""}, {"zones/x.yaml", 3, "", ""},
+		{"apps/a.yaml", 0, "data-demands-mtls", "mtls"}, {"apps/a.yaml", 0, "app-purpose-missing", "purpose"}, {"apps/a.yaml", 1, "app-expiry-missing", "expires"}, {"apps/a.yaml", 9, "ttl-out-of-bounds", "ttl"}, {"apps/a.yaml", 9, "malformed-value", "targets"}, {"apps/a.yaml", 0, "other", ""}, {"apps/b.yaml", 3, "", ""}, {"zones/x.yaml", 3, "", ""},
 	} {
 		got := fieldOf(check.Finding{Path: c.path, Line: c.line, Rule: c.rule}, "apps/a.yaml", lines)
 		if got != c.want {

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
@@ -153,7 +154,7 @@ func (s *server) managesCertificates(r *request) (bool, error) {
 	return slices.ContainsFunc(r.person.Groups, func(g string) bool { return slices.Contains(settings.Certificates.Managers, g) }), nil
 }
 
-// certificateEvents are those of an app's events that tell what happened to its certificates.
+// certificateEvents are those of an app's events that tell what happened to its certificates, the newest first.
 func certificateEvents(events []audit.Receipt) []timelineEntry {
 	kept := slices.DeleteFunc(slices.Clone(events), func(e audit.Receipt) bool {
 		switch e.Event.Action {
@@ -162,7 +163,8 @@ func certificateEvents(events []audit.Receipt) []timelineEntry {
 		}
 		return true
 	})
-	return timeline(kept[max(0, len(kept)-certificateHistory):])
+	slices.SortFunc(kept, func(a, b audit.Receipt) int { return cmp.Compare(b.Index, a.Index) })
+	return timeline(kept[:min(len(kept), certificateHistory)])
 }
 
 func certificateTitle(c cert.Certificate) string {

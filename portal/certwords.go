@@ -66,6 +66,14 @@ func commonName(dn string) string {
 	return b.String()
 }
 
+// because is the reason of a revocation in words.
+func because(reason string) string {
+	if r, err := cert.ReasonNamed(reason); err == nil {
+		return r.Text
+	}
+	return reason
+}
+
 // left says how long a certificate is still good, or since when it is not.
 func left(c cert.Certificate, now time.Time) string {
 	switch c.Status(now) {
@@ -195,7 +203,7 @@ func tellCertificate(e audit.Event) (timelineEntry, bool) {
 	case audit.WriteChallenge:
 		return entry("", "", "wrote a record that proves to the authority that the name is ours: %s.", e.Resource.Record)
 	case audit.RemoveChallenge:
-		return entry("", "", "removed that record again: %s.", e.Resource.Record)
+		return entry("", "", "removed the record that proved the name to the authority: %s.", e.Resource.Record)
 	case audit.IssueCertificate:
 		d, _ := lifecycle.Decode[cert.IssueDetails](e)
 		return entry("good", "", "got a certificate for %s, good until %s (serial number %s).", strings.Join(d.Certificate.Names, ", "), moment(d.Certificate.NotAfter), e.Resource.Name)
@@ -204,11 +212,11 @@ func tellCertificate(e audit.Event) (timelineEntry, bool) {
 		return entry("good", "", "checked that the log %s shows the certificate, as it had promised.", d.Log)
 	case audit.RevokeCertificate:
 		d, _ := lifecycle.Decode[cert.RevokeDetails](e)
-		because := ""
-		if r, err := cert.ReasonNamed(d.Reason); err == nil {
-			because = " (" + r.Text + ")"
+		what := "revoked the certificate with serial number " + e.Resource.Name
+		if d.Reason != "" {
+			what += " (" + because(d.Reason) + ")"
 		}
-		return entry("bad", d.Why, "revoked the certificate with serial number %s%s.", e.Resource.Name, because)
+		return entry("bad", d.Why, "%s.", what)
 	case audit.FailCertificate:
 		d, _ := lifecycle.Decode[cert.FailDetails](e)
 		return entry("bad", d.Problem, "could not renew the certificate; the next try is on %s.", moment(d.Next))

@@ -21,7 +21,7 @@ func TestEventsAboutCertificatesAreTold(t *testing.T) {
 	}{
 		{audit.OrderCertificate, "slipway", cert.OrderDetails{Order: cert.Order{Names: []string{"a.example"}, Authority: "internal"}}, "Ordered a certificate for a.example from the authority “internal”."},
 		{audit.WriteChallenge, "slipway", cert.ChallengeDetails{}, "Wrote a record that proves to the authority that the name is ours: _acme-challenge.a.example."},
-		{audit.RemoveChallenge, "slipway", cert.ChallengeDetails{}, "Removed that record again: _acme-challenge.a.example."},
+		{audit.RemoveChallenge, "slipway", cert.ChallengeDetails{}, "Removed the record that proved the name to the authority: _acme-challenge.a.example."},
 		{audit.IssueCertificate, "slipway", cert.IssueDetails{Certificate: cert.Certificate{Names: []string{"a.example"}, NotAfter: at}}, "Got a certificate for a.example, good until 24 Dec 2026, 09:00 UTC (serial number 3fa9c1)."},
 		{audit.RevokeCertificate, "ivy@finmicro.example", cert.RevokeDetails{Reason: "key-compromise", Why: "Broken into."}, "revoked the certificate with serial number 3fa9c1 (Somebody else has, or may have, the private key). | Broken into."},
 		{audit.RevokeCertificate, "slipway", cert.RevokeDetails{}, "Revoked the certificate with serial number 3fa9c1."},

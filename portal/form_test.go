@@ -67,6 +67,10 @@ func TestBuild(t *testing.T) {
 		{"none and another", url.Values{"data": {"none", "pii"}}, "data", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
 		{"data that nobody knows", url.Values{"data": {"secret"}}, "data", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
 		{"a day that is none", url.Values{"expires": {"2027-02-30"}, "not_before": {"tomorrow"}}, "expires not_before", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
+		{"behind the gateway", url.Values{"certificate": {"yes"}, "upstream": {"http://10.1.2.3:8080"}, "mtls": {"required"}}, "", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
+		{"an upstream that is no address", url.Values{"upstream": {"10.1.2.3:8080"}}, "upstream", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
+		{"an upstream with a password", url.Values{"upstream": {"http://me:secret@10.1.2.3/"}}, "upstream", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
+		{"visitors' certificates that nobody asks for", url.Values{"mtls": {"required"}}, "mtls", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
 		{"a novel", url.Values{"purpose": {strings.Repeat("x", 2001)}}, "purpose", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
 		{"a control character", url.Values{"team": {"a\x00b"}}, "team", "expenses.apps.finmicro.example", []string{"A 300 192.0.2.10"}},
 	} {

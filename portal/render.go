@@ -86,6 +86,8 @@ func words(version string) template.FuncMap {
 		"left":       left,
 		"keyplace":   keyPlace,
 		"keykind":    keyKind,
+		"because":    because,
+		"step":       stepName,
 		"issuer":     commonName,
 		"refusal":    refusal,
 		"signin":     signIn,

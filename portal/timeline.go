@@ -83,7 +83,7 @@ func tell(e audit.Event) timelineEntry {
 		return timelineEntry{What: "It expired.", Reason: d.Reason, Tone: "bad"}
 	case audit.FailChange:
 		d, _ := lifecycle.Decode[lifecycle.FailDetails](e)
-		return timelineEntry{What: "The step “" + d.Step + "” did not succeed.", Reason: d.Problem, Tone: "bad"}
+		return timelineEntry{What: "The step “" + stepName(d.Step) + "” did not succeed.", Reason: d.Problem, Tone: "bad"}
 	}
 	if entry, ok := tellCertificate(e); ok {
 		return entry

@@ -89,6 +89,14 @@ func phaseOf(st lifecycle.State) string {
 	return phaseWords[st.Phase]
 }
 
+// stepName is a step of a change as people call it.
+func stepName(step string) string {
+	if step == "certify" {
+		return "get the certificate"
+	}
+	return step
+}
+
 // standing says in one sentence where a change stands, and in the next what happens now.
 func standing(st lifecycle.State, deadline time.Time) (now, next string) {
 	switch st.Phase {

@@ -58,7 +58,7 @@ func (s *Service) keepCertificates(ctx context.Context) error {
 	s.askWindows(ctx, main)
 	errs := []error{
 		s.renewDue(ctx, main, settings, wanting),
-		s.getMissing(ctx, main, wanting),
+		s.getMissing(ctx, main, settings, wanting),
 		s.retire(ctx, main, wanting),
 		s.destroyKeys(ctx),
 		s.warn(ctx),
@@ -124,7 +124,7 @@ func (s *Service) recordFailedRenewal(ctx context.Context, c cert.Certificate, c
 
 // getMissing gets certificates for apps that are live without one: their repository was taken over, or theirs
 // was revoked or has expired.
-func (s *Service) getMissing(ctx context.Context, main *repo.Tree, wanting map[string]*repo.App) error {
+func (s *Service) getMissing(ctx context.Context, main *repo.Tree, settings *repo.Settings, wanting map[string]*repo.App) error {
 	var without []string
 	for name := range wanting {
 		if _, ok := s.current(name); !ok {
@@ -154,11 +154,17 @@ func (s *Service) getMissing(ctx context.Context, main *repo.Tree, wanting map[s
 		if until, wait := s.waits.until("app/"+name, s.now()); wait && s.now().Before(until) {
 			continue
 		}
-		if done++; done > renewAtOnce {
-			break
-		}
 		a := wanting[name]
-		_, err := s.issue(ctx, main, issuance{
+		from, err := settings.AuthoritiesFor(a.CertificateNames())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("app %s: %w", name, err))
+			continue
+		}
+		if done == renewAtOnce || !s.pace.allow(from[0], settings.Certificates.PerHour, s.now()) {
+			break // a repository that was taken over may have thousands
+		}
+		done++
+		_, err = s.issue(ctx, main, issuance{
 			request: name + "/after/" + last.Serial, app: name, names: a.CertificateNames(), change: last.Change, approved: last.Approved,
 			about: about{app: name, commit: main.Commit(), chain: last.Approved},
 		})

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"path/filepath"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -80,6 +82,39 @@ func (l *Log) Rotate(ctx context.Context, by Actor, next *key.Signer, because st
 	return p.receipt, nil
 }
 
+// nextKey is the ID of the key whose turn it is after an event.
+func (e *Event) nextKey() string {
+	if e.Action == RotateKey {
+		return e.Resource.Name
+	}
+	return e.KeyID
+}
+
+// CurrentKey says which key's turn it is in the log below dir, by its ID: Open takes no
+// other. It asks the log's own files, so that no setting or list beside them can
+// bring back a key that was replaced. A log not yet begun has none, which is "".
+func CurrentKey(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, logDir)
+	state, err := readTreeState(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && state.Size == 0 {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("audit log %s: %s: %w", dir, treeStateFile, err)
+	}
+	for e, err := range entries(ctx, path, state.Size-1, state.Size) {
+		if err != nil {
+			return "", fmt.Errorf("audit log %s: %w", dir, err)
+		}
+		last, err := e.receipt()
+		if err != nil {
+			return "", fmt.Errorf("audit log %s: %w", dir, err)
+		}
+		return last.Event.nextKey(), nil
+	}
+	return "", fmt.Errorf("audit log %s: its last event is missing", dir)
+}
+
 // takeUp reads from a log that is there which keys its events were signed with, and
 // refuses to go on with another key than the one whose turn it is: nobody could
 // verify what came next.
@@ -99,10 +134,7 @@ func (l *Log) takeUp(ctx context.Context) error {
 	if _, recorded, err := parseEventID(last.EventID); err == nil {
 		l.latest.Store(recorded.UnixMilli())
 	}
-	current := last.KeyID
-	if last.Action == RotateKey {
-		current = last.Resource.Name
-	}
+	current := last.nextKey()
 	if current != l.o.Events.ID() {
 		return fmt.Errorf("its events are signed by the key %s, and this is another one (%s). Open it with its own key, and rotate the key if another one shall sign", current, l.o.Events.ID())
 	}

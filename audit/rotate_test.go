@@ -103,9 +103,18 @@ func blamed(r *Report, check Check, index uint64) bool {
 func TestARotatedLogOpensWithItsKeyOnly(t *testing.T) {
 	o := options(t)
 	first := o.Events
+	wantCurrent := func(when, id string) {
+		t.Helper()
+		if current, err := CurrentKey(t.Context(), o.Dir); err != nil || current != id {
+			t.Errorf("%s: the current key is %q, want %q (%v)", when, current, id, err)
+		}
+	}
+	wantCurrent("before the log begins", "")
 	l := openLog(t, o)
+	wantCurrent("at first", first.ID())
 	second := nextKey(t, key.ECDSAP256)
 	rotate(t, l, second)
+	wantCurrent("handed over", second.ID())
 	for _, back := range []*key.Signer{first, second} {
 		if _, err := l.Rotate(t.Context(), slipway, back, "back"); err == nil || !strings.Contains(err.Error(), "another key") {
 			t.Errorf("rotated to a key that signed before: %v", err)
@@ -130,6 +139,7 @@ func TestARotatedLogOpensWithItsKeyOnly(t *testing.T) {
 	o.Events = second
 	l = openLog(t, o)
 	add(t, l, submitted("c1"))
+	wantCurrent("it has signed", second.ID())
 	if keys := l.PublicKeys(); len(keys.Events) != 2 || keys.Events[first.ID()] == nil {
 		t.Errorf("published keys: %v", keys.Events)
 	}

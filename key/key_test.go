@@ -63,6 +63,37 @@ func TestKeysComeBack(t *testing.T) {
 	}
 }
 
+func TestDestroy(t *testing.T) {
+	dir := t.TempDir()
+	store := open(t, dir, "p")
+	id := signer(t, store, "events").ID()
+	signer(t, store, "log")
+	damaged := filepath.Join(dir, "events-2.key")
+	if err := os.WriteFile(damaged, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := store.Names(); err != nil || strings.Join(names, " ") != "events-2 events log" {
+		t.Errorf("names %q, %v", names, err)
+	}
+	for _, name := range []string{"events", "events", "events-2"} { // the second time there is nothing to do
+		if err := store.Destroy(t.Context(), name); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := store.Destroy(t.Context(), "../log"); err == nil {
+		t.Error("destroyed a key outside the store")
+	}
+	if names, err := store.Names(); err != nil || strings.Join(names, " ") != "log" {
+		t.Errorf("names %q, %v", names, err)
+	}
+	if _, err := store.Signer(t.Context(), "events", false); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a destroyed key: %v", err)
+	}
+	if signer(t, store, "events").ID() == id {
+		t.Error("a destroyed key came back")
+	}
+}
+
 func TestSSH(t *testing.T) {
 	k := signer(t, open(t, t.TempDir(), "p"), "commits")
 	s, err := k.SSH()

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 )
 
@@ -78,6 +79,40 @@ func (s *Store) Signer(ctx context.Context, name string, create bool) (*Signer, 
 	}
 	s.opened[name] = signer
 	return signer, nil
+}
+
+// Names lists the keys that there are, also those that cannot be opened.
+func (s *Store) Names() ([]string, error) {
+	files, err := os.ReadDir(s.folder.dir)
+	if err != nil {
+		return nil, fmt.Errorf("key store: %w", err)
+	}
+	var names []string
+	for _, f := range files {
+		if name, ok := strings.CutSuffix(f.Name(), ".key"); ok && validName.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// Destroy takes a key away for good, also one that cannot be opened. It is for a key
+// whose successor is on record: there is no way back. A Signer that was handed out
+// before goes on working until its process ends.
+func (s *Store) Destroy(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !validName.MatchString(name) {
+		return fmt.Errorf("key %q: a key's name has small letters, digits and hyphens only", name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.folder.remove(name); err != nil {
+		return fmt.Errorf("key %s: destroy: %w", name, err)
+	}
+	delete(s.opened, name)
+	return nil
 }
 
 func (s *Store) signer(name string, private crypto.Signer) (*Signer, error) {

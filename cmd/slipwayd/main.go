@@ -54,7 +54,8 @@ Exit codes: 0 stopped when asked, 1 could not start or failed, 2 unusable argume
   slipwayd --organisation "Acme" --domain acme.example --admin you@acme.example
   slipwayd demo                                     # takes a first app live in front of your eyes
   slipwayd reindex --data ./slipway-data            # rebuilds the index from the log alone
-  slipwayd link bea@acme.example                    # a sign-in link that rests on no other person`,
+  slipwayd link bea@acme.example                    # a sign-in link that rests on no other person
+  slipwayd key rotate --because "Yearly change"     # another key signs events from here on`,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -97,6 +98,6 @@ independently of one another. The server must be stopped.`,
 		},
 	}
 	signIn.Flags().StringVar(&role, "role", "", "the person's role, such as administrator (default: as it is)")
-	root.AddCommand(signIn, gatewayCommand(&s))
+	root.AddCommand(signIn, keyCommand(&s), gatewayCommand(&s))
 	return root
 }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +41,7 @@ type server struct {
 	keys        *key.Store
 	commits     ssh.Signer
 	record      *audit.Log
+	retired     []string // keys that an interrupted rotation had left and the start destroyed
 	zones       *repo.Repo
 	files       *zonefile.Provider
 	providers   *catalog.Catalog
@@ -153,7 +153,7 @@ func (srv *server) openKeys(ctx context.Context) error {
 
 // auditOptions names the log's place and keys.
 func (srv *server) auditOptions(ctx context.Context) (audit.Options, error) {
-	events, err := srv.keys.Signer(ctx, "events", true)
+	events, err := srv.eventKey(ctx)
 	if err != nil {
 		return audit.Options{}, err
 	}
@@ -180,12 +180,17 @@ func (srv *server) openRecord(ctx context.Context) error {
 		return err
 	}
 	srv.onClose(srv.record.Close)
-	return srv.publishKeys(filepath.Join(o.Dir, "keys.json"))
+	if err := srv.publishKeys(); err != nil {
+		return err
+	}
+	srv.retired, err = srv.retireKeys(ctx, o.Events.Name())
+	return err
 }
 
 // publishKeys puts the public keys beside the log, so that a copy of the directory
 // can be verified. Whoever doubts the server takes the keys from elsewhere.
-func (srv *server) publishKeys(path string) error {
+func (srv *server) publishKeys() error {
+	path := srv.settings.path("audit", "keys.json")
 	var b bytes.Buffer
 	if err := srv.record.PublicKeys().Write(&b); err != nil {
 		return err

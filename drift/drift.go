@@ -46,6 +46,7 @@ type Report struct {
 	Serial      uint32       `json:"serial"`
 	Differences []Difference `json:"differences"`
 	Digest      string       `json:"digest"` // of the differences; "" when none
+	Live        string       `json:"live"`   // content digest of the live zone; what a person decides on
 	At          time.Time    `json:"at"`
 }
 
@@ -58,7 +59,7 @@ func Compare(ctx context.Context, t *repo.Tree, z zone.Name, p provider.Provider
 
 // Between compares a live zone with the approved record sets of a commit.
 func Between(z zone.Name, commit string, approved []zone.RRSet, live *provider.Live, now time.Time) *Report {
-	r := &Report{Zone: z, Commit: commit, Serial: live.Serial, At: now}
+	r := &Report{Zone: z, Commit: commit, Serial: live.Serial, Live: live.Digest, At: now}
 	edits := zone.Diff(z, live.WithTTLs(approved), live.Sets)
 	differences := make([]Difference, 0, len(edits))
 	for _, e := range edits { // sorted by name, then type

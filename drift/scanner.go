@@ -56,7 +56,7 @@ func Glance(ctx context.Context, p provider.Provider, z zone.Name) (*provider.Li
 // only when they are not as approved.
 func (s *Scanner) CompareLive(ctx context.Context, t *repo.Tree, z zone.Name, p provider.Provider, live *provider.Live, now time.Time) (*Report, error) {
 	if s.Same(t, z, live) {
-		return &Report{Zone: z, Commit: t.Commit(), Serial: live.Serial, Differences: []Difference{}, At: now}, nil
+		return &Report{Zone: z, Commit: t.Commit(), Serial: live.Serial, Live: live.Digest, Differences: []Difference{}, At: now}, nil
 	}
 	approved, err := t.Served(ctx, z)
 	if err != nil {

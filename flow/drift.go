@@ -277,7 +277,7 @@ func (s *Service) LastDrift(ctx context.Context) ([]drift.Report, error) {
 		}
 		rep := drift.Report{Zone: z, Commit: d.Commit, Serial: d.Serial, At: r.Event.Timestamp}
 		if open {
-			rep.Digest = d.Digest
+			rep.Digest, rep.Live = d.Digest, d.Live
 			for _, x := range d.Differences {
 				rep.Differences = append(rep.Differences, drift.Difference{Kind: drift.Kind(x.Kind), Zone: z, Name: zone.Name(x.Name), Type: x.Type})
 			}

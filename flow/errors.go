@@ -65,17 +65,22 @@ func sourceFault(source *zone.Error) *Error {
 
 // conflictWords says which files a change and main disagree on.
 func conflictWords(err error) string {
-	what := "the same lines"
-	if paths := repo.ConflictPaths(err); len(paths) > 0 {
-		more := ""
-		if len(paths) > 5 {
-			more = fmt.Sprintf(" and %d more", len(paths)-5)
-			paths = paths[:5]
-		}
-		what = strings.Join(paths, ", ") + more
-	}
-	return "Since this change was made, another one has changed " + what + " on main, and the two do not fit together. " +
+	return "Since this change was made, another one has changed " + conflictPlaces(err) + " on main, and the two do not fit together. " +
 		"Rebase yours on the current main and submit it again: git pull --rebase origin main, then push; or fill in the form again."
+}
+
+// conflictPlaces names the files that two sides disagree on.
+func conflictPlaces(err error) string {
+	paths := repo.ConflictPaths(err)
+	if len(paths) == 0 {
+		return "the same lines"
+	}
+	more := ""
+	if len(paths) > 5 {
+		more = fmt.Sprintf(" and %d more", len(paths)-5)
+		paths = paths[:5]
+	}
+	return strings.Join(paths, ", ") + more
 }
 
 func refusedVote(r *approval.Refusal) *Error {

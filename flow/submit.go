@@ -50,6 +50,8 @@ type Submission struct {
 	NotBefore time.Time
 	Revises   string // ID of an open change of the same requester; "" for a new one
 	RequestID string // chosen by the client; a repeated one returns the first change
+	Undoes    string // ID of the change that this one takes back; set by Rollback
+	Adopts    string // digest of the live zone that this one makes the approved one; set by AdoptDrift
 }
 
 // request is the document "request": what was asked for, and how.
@@ -62,6 +64,8 @@ type request struct {
 	NotBefore  time.Time         `json:"not_before,omitzero"`
 	RequestID  string            `json:"request_id,omitempty"`
 	Revises    string            `json:"revises,omitempty"`
+	Undoes     string            `json:"undoes,omitempty"`
+	Adopts     string            `json:"adopts,omitempty"`
 	Base       string            `json:"base"` // main when asked
 	Head       string            `json:"head"` // the commit that holds it
 	Files      map[string]string `json:"files,omitempty"`
@@ -307,7 +311,7 @@ func (s *Service) recordSubmission(ctx context.Context, st lifecycle.State, acti
 	}
 	doc := request{
 		Requester: sub.By.ID, ThirdParty: sub.By.ThirdParty, Via: sub.Via, Title: sub.Title, Ticket: sub.Ticket, NotBefore: sub.NotBefore,
-		RequestID: sub.RequestID, Revises: sub.Revises, Base: p.base.Commit(), Head: st.Head,
+		RequestID: sub.RequestID, Revises: sub.Revises, Undoes: sub.Undoes, Adopts: sub.Adopts, Base: p.base.Commit(), Head: st.Head,
 	}
 	for _, file := range slices.Sorted(maps.Keys(sub.Files)) {
 		if doc.Files == nil {
@@ -333,7 +337,7 @@ func (s *Service) recordSubmission(ctx context.Context, st lifecycle.State, acti
 		ArtifactRefs: map[string]string{"request": digest},
 	}, lifecycle.SubmitDetails{
 		Revision: st.Revision, Head: st.Head, Title: sub.Title, Ticket: sub.Ticket, Via: sub.Via,
-		NotBefore: sub.NotBefore, ThirdParty: sub.By.ThirdParty, Vouched: sub.By.Vouched,
+		NotBefore: sub.NotBefore, ThirdParty: sub.By.ThirdParty, Vouched: sub.By.Vouched, Undoes: sub.Undoes, Adopts: sub.Adopts,
 	})
 	return err
 }

@@ -20,6 +20,8 @@ type SubmitDetails struct {
 	NotBefore  time.Time `json:"not_before,omitzero"`
 	ThirdParty bool      `json:"third_party,omitempty"`
 	Vouched    []string  `json:"vouched,omitempty"` // whose word the requester's sign-in rests on
+	Undoes     string    `json:"undoes,omitempty"`  // ID of the change that this one takes back
+	Adopts     string    `json:"adopts,omitempty"`  // content digest of the live zone that this one makes the approved one
 }
 
 // CheckDetails goes with check-change. The whole verdict is the document "verdict".

@@ -101,7 +101,7 @@ func (f *folder) submit(e audit.Event) error {
 	}
 	if first {
 		f.ID, f.Requester, f.Role, f.Submitted = e.Change, e.Actor.ID, e.Actor.Role, e.Timestamp
-		f.ThirdParty = d.ThirdParty
+		f.ThirdParty, f.Undoes, f.Adopts = d.ThirdParty, d.Undoes, d.Adopts
 	}
 	f.Title, f.Ticket, f.Via, f.Head, f.NotBefore = d.Title, d.Ticket, d.Via, d.Head, d.NotBefore
 	for _, p := range d.Vouched {

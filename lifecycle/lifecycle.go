@@ -41,11 +41,13 @@ type State struct {
 	Role      string             `json:"role"`
 	Via       string             `json:"via"` // cli | portal | push | api
 	Ticket    string             `json:"ticket,omitempty"`
-	App       string             `json:"app,omitempty"`   // when the change touches exactly one
-	Zones     []string           `json:"zones,omitempty"` // the first MaxListed
-	Head      string             `json:"head"`            // the proposal's commit
-	Revision  int                `json:"revision"`        // 1, 2, …
-	Base      string             `json:"base"`            // main when it was judged
+	Undoes    string             `json:"undoes,omitempty"` // ID of the change that this one takes back
+	Adopts    string             `json:"adopts,omitempty"` // content digest of the live zone that it makes the approved one
+	App       string             `json:"app,omitempty"`    // when the change touches exactly one
+	Zones     []string           `json:"zones,omitempty"`  // the first MaxListed
+	Head      string             `json:"head"`             // the proposal's commit
+	Revision  int                `json:"revision"`         // 1, 2, …
+	Base      string             `json:"base"`             // main when it was judged
 	Tier      string             `json:"tier,omitempty"`
 	Score     int                `json:"score"`
 	Verdict   string             `json:"verdict,omitempty"` // document digest of the check.Verdict

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"slipway/audit"
 )
@@ -23,7 +24,7 @@ func (t *tool) auditCommand() *cobra.Command {
 	return group("audit", "Read and verify the record of everything that happened",
 		`Every step of every change is a signed event in a log that cannot be rewritten. These
 commands read it from the server, or from its files without a server.`, groupLook,
-		t.auditLog(), t.auditVerify(), t.auditKeys())
+		t.auditLog(), t.auditTail(), t.auditVerify(), t.auditKeys())
 }
 
 func (t *tool) auditLog() *cobra.Command {
@@ -75,12 +76,7 @@ With --format json every line is one event with its place in the log.`,
 	}
 	p := c.Flags()
 	p.StringVar(&dir, "dir", "", "read the log's files here instead of asking the server")
-	p.StringVar(&q.Change, "change", "", "only events of this change")
-	p.StringVar(&q.App, "app", "", "only events of this app")
-	p.StringVar(&q.Zone, "zone", "", "only events of this zone")
-	p.StringVar(&q.Record, "record", "", "only events of this name")
-	p.StringVar(&q.Actor, "actor", "", "only what this person did")
-	p.StringVar(&action, "action", "", "only this action, for example approve-change")
+	selectEvents(p, &q, &action)
 	p.StringVar(&from, "from", "", "not before this time")
 	p.StringVar(&to, "to", "", "before this time")
 	p.Int64Var(&after, "after", 0, "only events after this place in the log")
@@ -88,6 +84,16 @@ With --format json every line is one event with its place in the log.`,
 	p.IntVar(&q.Limit, "limit", 1000, "how many at most")
 	out = formatFlag(c)
 	return c
+}
+
+// selectEvents adds the flags that select events by what they are about.
+func selectEvents(p *pflag.FlagSet, q *audit.Query, action *string) {
+	p.StringVar(&q.Change, "change", "", "only events of this change")
+	p.StringVar(&q.App, "app", "", "only events of this app")
+	p.StringVar(&q.Zone, "zone", "", "only events of this zone")
+	p.StringVar(&q.Record, "record", "", "only events of this name")
+	p.StringVar(&q.Actor, "actor", "", "only what this person did")
+	p.StringVar(action, "action", "", "only this action, for example approve-change")
 }
 
 // events are the log's: from its files, oldest first, or from the server as the query says.

@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"realzones": realZones,
 			"makelog":   makeLog,
 			"flip":      flip,
+			"await":     await,
 			"mode":      mode,
 
 			"nameserver": nameserver,
@@ -193,6 +194,23 @@ func makeLog(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(log.PublicKeys().Write(public))
 	ts.Check(errors.Join(public.Close(), log.Close(ctx)))
+}
+
+// await waits until a file that something in the background writes has a text in it: await FILE TEXT.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE TEXT")
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		content, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && strings.Contains(string(content), args[1]) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s never had %q in it:\n%s", args[0], args[1], content)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // flip changes one bit in the middle of each named file; names may be patterns.

@@ -1,7 +1,7 @@
 // Package except owns what slipway.yaml says about the findings of one rule: that they weigh otherwise in
 // some zones, and that one of them is waived until a day. It holds for rules of lint and for those of policies, and
 // it opens nothing by itself: what a rule's author fixed stays (finding.Finding.Fixed), and a finding that is let pass leaves one
-// in its place, so that whoever approves sees it. docs/decisions/0011 and 0015 say why it is so. Read New and Apply.
+// in its place, so that whoever approves sees it. docs/decisions/0011 and 0019 say why it is so. Read New and Apply.
 package except
 
 import (

@@ -59,7 +59,7 @@ mail:                          # what external zones with mail must say
 ` + "```" + `
 
 Where a rule finds something in no record, a waiver names a ` + "`zone`" + ` or a ` + "`file`" + ` (such as ` + "`apps/menu.yaml`" + `) instead. Both hold for rules
-of policies too, by their names (` + "`own/no-wildcards`" + `), as far as [their authors let them](../decisions/0015-exceptions-from-policies.md).
+of policies too, by their names (` + "`own/no-wildcards`" + `), as far as [their authors let them](../decisions/0019-exceptions-from-policies.md).
 
 The settings in force decide, not those that a change brings; and a change of the settings itself is red. A waiver
 lets its finding pass and leaves an info finding in its place, so that every approver sees it. Rules that look outside

@@ -155,6 +155,18 @@ func (c *Client) Retry(ctx context.Context, id string) (lifecycle.State, error) 
 	return c.act(ctx, struct{}{}, id, "retry")
 }
 
+// Rollback asks, as a change of this person, that a live change be undone.
+func (c *Client) Rollback(ctx context.Context, id, ticket string) (Detail, error) {
+	return c.ask(ctx, map[string]string{"ticket": ticket}, "changes", id, "rollback")
+}
+
+// ask makes a change out of what is there. The server finds an open one again by itself.
+func (c *Client) ask(ctx context.Context, body any, path ...string) (Detail, error) {
+	var d Detail
+	err := c.json(ctx, call{method: post, path: api(path...), body: body, timeout: SubmitTimeout}, &d)
+	return d, err
+}
+
 // act changes a change. It is never repeated: a second vote would be refused as a second one,
 // which would tell the person that the first had failed.
 func (c *Client) act(ctx context.Context, body any, id, what string) (lifecycle.State, error) {
@@ -187,6 +199,16 @@ func (c *Client) Drift(ctx context.Context, zones []string) ([]drift.Report, err
 		zones = []string{}
 	}
 	return c.reports(ctx, call{method: post, path: api("drift"), body: map[string][]string{"zones": zones}, timeout: SubmitTimeout, repeat: true})
+}
+
+// RevertDrift makes a live zone what was approved, if its content is still the one with this digest (drift.Report.Live).
+func (c *Client) RevertDrift(ctx context.Context, zone, live string) error {
+	return c.json(ctx, call{method: post, path: api("drift", zone, "revert"), body: map[string]string{"live": live}, timeout: SubmitTimeout}, nil)
+}
+
+// AdoptDrift asks, as a change of this person, that what is live be approved, if it is still the content with this digest.
+func (c *Client) AdoptDrift(ctx context.Context, zone, live, ticket string) (Detail, error) {
+	return c.ask(ctx, map[string]string{"live": live, "ticket": ticket}, "drift", zone, "adopt")
 }
 
 // LastDrift returns what the last comparison of each zone found.

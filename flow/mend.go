@@ -69,7 +69,7 @@ func (s *Service) RevertDrift(ctx context.Context, by identity.Person, z zone.Na
 	if err != nil {
 		return explain("read the settings", err)
 	}
-	if by.ID == "" || !mends(settings, by.ID) {
+	if by.ID == "" || !MayRevertDrift(settings, by.ID) {
 		return fault(Forbidden, "Ask one of them, or adopt what is live: that is a change like any other.",
 			"Only the groups that approve changes of medium risk may put a zone back: %s.", strings.Join(menders(settings), ", "))
 	}
@@ -91,7 +91,8 @@ func menders(settings *repo.Settings) []string {
 	return slices.Concat(r.AnyOf, r.AllOf)
 }
 
-func mends(settings *repo.Settings, person string) bool {
+// MayRevertDrift reports whether a person is in one of the groups that may put a zone back.
+func MayRevertDrift(settings *repo.Settings, person string) bool {
 	may := menders(settings)
 	return slices.ContainsFunc(settings.GroupsOf(person), func(g string) bool { return slices.Contains(may, g) })
 }

@@ -51,6 +51,12 @@ var permissions = map[string]string{
 	"POST /changes/{id}/cancel":              "s.fnfff",
 	"POST /changes/{id}/schedule":            "s.fnfff",
 	"POST /changes/{id}/retry":               "srfnffr",
+	"POST /changes/{id}/rollback":            "srrnrrr", // it is not on main yet
+	"POST /api/v1/changes/{id}/rollback":     "srrnrrr",
+	"POST /drift/{zone}/revert":              "sfff.ff",
+	"POST /drift/{zone}/adopt":               "s..f...",
+	"POST /api/v1/drift/{zone}/revert":       "sfff.ff",
+	"POST /api/v1/drift/{zone}/adopt":        "s..f...",
 	"GET /inbox":                             "s......",
 	"GET /apps":                              "s......",
 	"GET /apps/{name}":                       "s..n...",
@@ -135,6 +141,7 @@ func TestEveryPermission(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.ask(ana, filled())
+	b.desk.reports = driftReports(b.now())
 	patterns := portal.Patterns(b.handler)
 	if len(patterns) != len(permissions) {
 		t.Errorf("%d routes and %d lines in the table of permissions", len(patterns), len(permissions))
@@ -190,7 +197,7 @@ func (b *bench) try(who, pattern, change string) string {
 	if strings.Contains(pattern, "tokens/{id}") {
 		token = b.tokenOf(ana)
 	}
-	path = strings.NewReplacer("{$}", "", "{token}", "guess", "{name}", "expense-tracker", "{person}", "gone@finmicro.example", "{file}", "slipway.css", "/log/", "/log/checkpoint").Replace(path)
+	path = strings.NewReplacer("{$}", "", "{token}", "guess", "{name}", "expense-tracker", "{zone}", "apps.finmicro.example", "{person}", "gone@finmicro.example", "{file}", "slipway.css", "/log/", "/log/checkpoint").Replace(path)
 	if strings.Contains(pattern, "tokens") {
 		path = strings.ReplaceAll(path, "{id}", token)
 	}
@@ -207,6 +214,8 @@ func (b *bench) try(who, pattern, change string) string {
 			"/api/v1/tokens": `{"label":"t"}`, "/api/v1/links": `{"person":"new@finmicro.example"}`,
 		}[path]
 		switch {
+		case strings.Contains(path, "/drift/"):
+			body = `{"live":"` + digest("live") + `"}`
 		case strings.HasSuffix(path, "/votes"):
 			body = `{"decision":"approve","change_digest":"` + changeDigest + `","policy_digest":"` + policyDigest + `"}`
 		case strings.HasSuffix(path, "/cancel"), strings.HasSuffix(path, "/disable"), strings.HasSuffix(path, "/schedule"):
@@ -225,6 +234,8 @@ func (b *bench) try(who, pattern, change string) string {
 	}
 	form := url.Values{}
 	switch {
+	case strings.HasPrefix(path, "/drift/"):
+		form.Set("live", digest("live"))
 	case strings.HasSuffix(path, "/votes"):
 		form = url.Values{"decision": {"approve"}, "change_digest": {changeDigest}, "policy_digest": {policyDigest}}
 	case path == "/apps/new", path == "/apps/preview":

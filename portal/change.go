@@ -37,6 +37,7 @@ type changeView struct {
 	CanCancel, CanRevise bool
 	CanSchedule          bool
 	CanRetry             bool
+	CanRollback          bool
 
 	Problem *flow.Error // what was tried and refused
 	Done    string      // what was tried and done
@@ -64,6 +65,8 @@ var done = map[string]string{
 	"cancel":   "The request is cancelled.",
 	"schedule": "The time is on record.",
 	"retry":    "The step is being tried again.",
+	"rollback": "This request would undo the other one. It goes the way of every request.",
+	"adopt":    "This request would make what is live the approved state. It goes the way of every request.",
 }
 
 // listSize is how many changes one page lists.
@@ -186,6 +189,7 @@ func (s *server) offer(p identity.Person, v *changeView) {
 	v.CanCancel = mine && st.BeforeMerge()
 	v.CanSchedule = mine && st.BeforeMerge() && st.Phase != lifecycle.Denied
 	v.CanRetry = st.Phase == lifecycle.Failed && (mine || p.Admin)
+	v.CanRollback = st.Phase == lifecycle.Live && st.Commit != "" && (mine || !p.ThirdParty)
 	if !st.Subject.Open {
 		return
 	}

@@ -165,7 +165,7 @@ func (d *desk) Submit(ctx context.Context, sub flow.Submission, _ io.Writer) (li
 		id, action, revision = st.ID, audit.ReviseChange, st.Revision+1
 	}
 	head := strings.Repeat("ab", 20)
-	err = d.record(ctx, id, sub.By, action, lifecycle.SubmitDetails{Vouched: sub.By.Vouched, Revision: revision, Head: head, Title: sub.Title, Ticket: sub.Ticket, Via: sub.Via, NotBefore: sub.NotBefore, ThirdParty: sub.By.ThirdParty}, func(e *audit.Event) { e.Once = once })
+	err = d.record(ctx, id, sub.By, action, lifecycle.SubmitDetails{Vouched: sub.By.Vouched, Revision: revision, Head: head, Title: sub.Title, Ticket: sub.Ticket, Undoes: sub.Undoes, Adopts: sub.Adopts, Via: sub.Via, NotBefore: sub.NotBefore, ThirdParty: sub.By.ThirdParty}, func(e *audit.Event) { e.Once = once })
 	if err != nil {
 		return lifecycle.State{}, nil, err
 	}
@@ -381,6 +381,41 @@ func (d *desk) App(ctx context.Context, name string) (*repo.App, []lifecycle.Sta
 
 func (d *desk) Drift(context.Context, []zone.Name) ([]drift.Report, error) { return d.reports, nil }
 func (d *desk) LastDrift(context.Context) ([]drift.Report, error)          { return d.reports, nil }
+
+func (d *desk) Rollback(ctx context.Context, by identity.Person, id, ticket, via string) (lifecycle.State, *check.Verdict, error) {
+	st, _, _, err := d.change(ctx, id)
+	switch {
+	case err != nil:
+		return st, nil, err
+	case st.Commit == "":
+		return st, nil, &flow.Error{Code: flow.Conflict, Message: "It is not on main.", Help: "Cancel it instead."}
+	}
+	return d.Submit(ctx, flow.Submission{By: by, Via: via, Ticket: ticket, Title: "Undo: " + st.Title, Undoes: id, Files: map[string][]byte{"undo": []byte(id)}}, io.Discard)
+}
+
+// seen checks that what a person saw of a zone is what its report says.
+func (d *desk) seen(z zone.Name, live string) error {
+	for _, r := range d.reports {
+		if r.Zone == z && r.Live == live {
+			return nil
+		}
+	}
+	return &flow.Error{Code: flow.Conflict, Message: "The zone is not what you saw any more.", Help: "Compare it again."}
+}
+
+func (d *desk) RevertDrift(_ context.Context, by identity.Person, z zone.Name, live string) error {
+	if !flow.MayRevertDrift(d.settings, by.ID) {
+		return &flow.Error{Code: flow.Forbidden, Message: "Only InfoSec and Platform Ops may do this.", Help: "Ask them."}
+	}
+	return d.seen(z, live)
+}
+
+func (d *desk) AdoptDrift(ctx context.Context, by identity.Person, z zone.Name, live, ticket, via string) (lifecycle.State, *check.Verdict, error) {
+	if err := d.seen(z, live); err != nil {
+		return lifecycle.State{}, nil, err
+	}
+	return d.Submit(ctx, flow.Submission{By: by, Via: via, Ticket: ticket, Title: "Adopt " + string(z), Adopts: live, Files: map[string][]byte{"adopt": []byte(live)}}, io.Discard)
+}
 
 // expire ends a change that nobody decided on.
 func (d *desk) expire(ctx context.Context, id string) error {

@@ -169,7 +169,10 @@ func (s *server) appPage(w http.ResponseWriter, r *request) error {
 type driftView struct {
 	Zones []zoneDrift
 	At    time.Time // of the oldest comparison
-	Done  bool      // compared just now
+	Done  string    // what was just done
+
+	MayRevert bool
+	Problem   *flow.Error // what was tried and refused
 }
 
 type zoneDrift struct {
@@ -182,7 +185,7 @@ func (s *server) driftPage(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.showDrift(w, r, reports, false)
+	return s.showDrift(w, r, reports, driftView{Done: map[string]string{"revert": "The zone was put back, and the decision is on record."}[r.URL.Query().Get("done")]})
 }
 
 func (s *server) compareNow(w http.ResponseWriter, r *request) error {
@@ -190,18 +193,26 @@ func (s *server) compareNow(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.showDrift(w, r, reports, true)
+	return s.showDrift(w, r, reports, driftView{Done: "Compared just now."})
 }
 
-func (s *server) showDrift(w http.ResponseWriter, r *request, reports []drift.Report, now bool) error {
-	v := driftView{Done: now}
+func (s *server) showDrift(w http.ResponseWriter, r *request, reports []drift.Report, v driftView) error {
+	settings, err := s.Settings(r.Context())
+	if err != nil {
+		return err
+	}
+	v.MayRevert = flow.MayRevertDrift(settings, r.person.ID)
 	for _, rep := range reports {
 		v.Zones = append(v.Zones, zoneDrift{rep, differences(rep.Differences)})
 		if v.At.IsZero() || rep.At.Before(v.At) {
 			v.At = rep.At
 		}
 	}
-	return s.show(w, r, http.StatusOK, "drift", "Drift", v)
+	status := http.StatusOK
+	if v.Problem != nil {
+		status = statusOf[v.Problem.Code]
+	}
+	return s.show(w, r, status, "drift", "Drift", v)
 }
 
 type accountView struct {

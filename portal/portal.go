@@ -40,6 +40,7 @@ type Service interface {
 	Cancel(ctx context.Context, by identity.Person, id, reason, via string) (lifecycle.State, error)
 	Schedule(ctx context.Context, by identity.Person, id string, notBefore time.Time, via string) (lifecycle.State, error)
 	Retry(ctx context.Context, by identity.Person, id string) (lifecycle.State, error)
+	Rollback(ctx context.Context, by identity.Person, id, ticket, via string) (lifecycle.State, *check.Verdict, error)
 	Change(ctx context.Context, id string) (lifecycle.State, []audit.Receipt, *check.Verdict, error)
 	Changes(ctx context.Context, q audit.ChangeQuery) ([]lifecycle.State, error)
 	Inbox(ctx context.Context, by identity.Person) ([]lifecycle.State, error)
@@ -47,6 +48,8 @@ type Service interface {
 	App(ctx context.Context, name string) (*repo.App, []lifecycle.State, []audit.Receipt, error)
 	Drift(ctx context.Context, zones []zone.Name) ([]drift.Report, error)
 	LastDrift(ctx context.Context) ([]drift.Report, error)
+	RevertDrift(ctx context.Context, by identity.Person, z zone.Name, live string) error
+	AdoptDrift(ctx context.Context, by identity.Person, z zone.Name, live, ticket, via string) (lifecycle.State, *check.Verdict, error)
 	Certificates(ctx context.Context, q cert.Query) []cert.Certificate
 	Certificate(ctx context.Context, id string) (cert.Certificate, []byte, error)
 	RenewCertificate(ctx context.Context, by identity.Person, id string) (cert.Certificate, error)

@@ -43,6 +43,7 @@ func (s *server) routes() []route {
 		onlyOwn  = "third parties: only their own"
 		decides  = "who may do so is decided by the same core for the command line, the API and the portal"
 		ownToken = "one's own tokens"
+		menders  = "the groups that may approve yellow changes (slipway.yaml)"
 		managers = "the app's owner, and the groups that manage certificates (slipway.yaml)"
 	)
 	return []route{
@@ -61,11 +62,14 @@ func (s *server) routes() []route {
 		{"POST /changes/{id}/cancel", signedIn, page, visible + "; " + decides, s.cancelPage},
 		{"POST /changes/{id}/schedule", signedIn, page, visible + "; " + decides, s.schedulePage},
 		{"POST /changes/{id}/retry", signedIn, page, visible + "; " + decides, s.retryPage},
+		{"POST /changes/{id}/rollback", signedIn, page, visible + "; it becomes a request of theirs", s.rollbackPage},
 		{"GET /inbox", signedIn, page, "changes that the person may vote on", s.inboxPage},
 		{"GET /apps", signedIn, page, onlyOwn, s.appsPage},
 		{"GET /apps/{name}", signedIn, page, onlyOwn, s.appPage},
 		{"GET /drift", insider, page, "", s.driftPage},
 		{"POST /drift", insider, page, "", s.compareNow},
+		{"POST /drift/{zone}/revert", insider, page, menders, s.revertDriftPage},
+		{"POST /drift/{zone}/adopt", insider, page, "it becomes a request of theirs", s.adoptDriftPage},
 		{"GET /certificates", signedIn, page, onlyOwn + " apps'", s.certificatesPage},
 		{"GET /certificates/{id}", signedIn, page, onlyOwn + " apps'", s.certificatePage},
 		{"GET /certificates/{id}/chain.pem", signedIn, page, onlyOwn + " apps'", s.chainFile},
@@ -93,11 +97,14 @@ func (s *server) routes() []route {
 		{"POST /api/v1/changes/{id}/cancel", signedIn, api, visible + "; " + decides, s.apiCancel},
 		{"POST /api/v1/changes/{id}/schedule", signedIn, api, visible + "; " + decides, s.apiSchedule},
 		{"POST /api/v1/changes/{id}/retry", signedIn, api, visible + "; " + decides, s.apiRetry},
+		{"POST /api/v1/changes/{id}/rollback", signedIn, api, visible + "; it becomes a request of theirs", s.apiRollback},
 		{"GET /api/v1/inbox", signedIn, api, "changes that the person may vote on", s.apiInbox},
 		{"GET /api/v1/apps", signedIn, api, onlyOwn, s.apiApps},
 		{"GET /api/v1/apps/{name}", signedIn, api, onlyOwn, s.apiApp},
 		{"GET /api/v1/drift", insider, api, "", s.apiLastDrift},
 		{"POST /api/v1/drift", insider, api, "", s.apiDrift},
+		{"POST /api/v1/drift/{zone}/revert", insider, api, menders, s.apiRevertDrift},
+		{"POST /api/v1/drift/{zone}/adopt", insider, api, "it becomes a request of theirs", s.apiAdoptDrift},
 		{"GET /api/v1/certificates", signedIn, api, onlyOwn + " apps'", s.apiCertificates},
 		{"GET /api/v1/certificates/{id}", signedIn, api, onlyOwn + " apps'", s.apiCertificate},
 		{"POST /api/v1/certificates/{id}/renew", signedIn, api, managers, s.apiRenew},

@@ -287,7 +287,7 @@ func driftReports(at time.Time) []drift.Report {
 		return &zone.RRSet{Name: "expenses.apps.finmicro.example", Type: "A", TTL: 300, Values: []string{v}}
 	}
 	return []drift.Report{
-		{Zone: "apps.finmicro.example", Serial: 2026112401, At: at, Digest: digest("d"), Differences: []drift.Difference{
+		{Zone: "apps.finmicro.example", Serial: 2026112401, At: at, Digest: digest("d"), Live: digest("live"), Differences: []drift.Difference{
 			{Kind: drift.Changed, Zone: "apps.finmicro.example", Name: "expenses.apps.finmicro.example", Type: "A", Approved: rr("192.0.2.10"), Live: rr("203.0.113.66")},
 			{Kind: drift.Extra, Zone: "apps.finmicro.example", Name: "old.apps.finmicro.example", Type: "A", Live: rr("203.0.113.67")},
 		}},

@@ -12,7 +12,7 @@ import (
 	"testing/fstest"
 )
 
-//go:embed kit
+//go:embed all:kit
 var kit embed.FS
 
 // The organisation that the kit is written for.

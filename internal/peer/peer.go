@@ -1,5 +1,5 @@
 // Package peer finds the other tools that tests compare Slipway with. Nothing but
-// tests imports it. `make peers` installs the tools.
+// tests imports it. `make peers` installs most of the tools.
 package peer
 
 import (
@@ -23,6 +23,6 @@ func Find(t testing.TB, name string) string {
 			}
 		}
 	}
-	t.Skipf("%s is not installed: `make peers` installs it", name)
+	t.Skipf("%s is not installed; `make peers` installs what the Go module proxy has of these tools", name)
 	return ""
 }

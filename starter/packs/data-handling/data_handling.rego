@@ -13,6 +13,8 @@ sensitive := {"pii": "personal data", "financial": "financial data", "health": "
 # After so long somebody must say again that the app is still needed.
 longest_life_days := 366
 
+day_ns := 86400000000000
+
 # METADATA
 # title: Delicate data without encryption
 # description: Without a certificate everybody on the way can read along.
@@ -83,10 +85,10 @@ deny contains {
 	"help": "Set expires to a day within a year; it can be renewed then.",
 	"path": app.path,
 } if {
+	now := time.parse_rfc3339_ns(input.as_of)
 	some app in sensitive_apps
 	end := time.parse_ns("2006-01-02", app.expires)
-	now := time.parse_rfc3339_ns(input.as_of)
-	end - now > longest_life_days * 86400 * 1000000000
+	end - now > longest_life_days * day_ns
 }
 
 # METADATA
@@ -107,14 +109,14 @@ warn contains {
 # description: Taking a declaration away takes the demands away too.
 warn contains {
 	"rule": "data-declassified",
-	"msg": sprintf("The app %s no longer says that it handles %s. Whoever approves this should know where the data went.", [app.name, sensitive[class]]),
+	"msg": sprintf("The app %s no longer says that it handles %s. Whoever approves this should know where the data went.", [app.name, what]),
 	"help": "Say in the change what happened to the data.",
 	"path": app.path,
 } if {
 	some app in input.apps
 	app.op == "update"
 	some class in app.previous_data
-	sensitive[class]
+	what := sensitive[class]
 	not declares(app, class)
 }
 
@@ -124,12 +126,12 @@ declares(app, class) if class in app.data
 # title: Delicate data where there was none
 escalate contains {
 	"tier": "red",
-	"why": sprintf("The app %s begins to handle %s.", [app.name, sensitive[class]]),
+	"why": sprintf("The app %s begins to handle %s.", [app.name, what]),
 } if {
 	some app in input.apps
 	app.op == "update"
 	some class in app.data
-	sensitive[class]
+	what := sensitive[class]
 	not declared(app, class)
 }
 

@@ -37,8 +37,6 @@ deny contains {
 	not app_may(edit.type)
 }
 
-app_may(type) if type in app_types
-
 # METADATA
 # title: A change removes a large part of a zone
 # description: Such a change should be made in steps, each of which can be looked at and taken back.
@@ -84,6 +82,8 @@ deny contains {
 	edit.type == "NS"
 	count(edit.after.values) < 2
 }
+
+app_may(type) if type in app_types
 
 # METADATA
 # title: A new name would be remembered for long

@@ -24,31 +24,6 @@ deny contains {
 }
 
 # METADATA
-# title: A registration and names in one change
-# description: Different people answer for the two, and each should see what is theirs.
-warn contains {
-	"rule": "registration-with-names",
-	"msg": sprintf("This change edits the registration of %s together with %d record sets. Different people answer for the two.", [domain(file), count(input.change.edits)]),
-	"help": "Make two changes of it, the registration first.",
-	"path": file.path,
-} if {
-	some file in domain_files
-	file.op != "delete"
-	count(input.change.edits) > 0
-}
-
-# METADATA
-# title: Several registrations in one change
-# description: A slip in such a change can cost more than one name.
-warn contains {
-	"rule": "many-registrations",
-	"msg": sprintf("This change edits the registrations of %d domains at once.", [count(domain_files)]),
-	"help": "Make one change of each, unless it is the same edit in all of them.",
-} if {
-	count(domain_files) > 5
-}
-
-# METADATA
 # title: The chain of trust to a zone is cut
 # description: With the DS record gone, answers for the zone can be forged again, or stop validating.
 # custom:
@@ -63,6 +38,31 @@ deny contains {
 	edit.zone == input.zone.name
 	edit.type == "DS"
 	edit.op == "delete"
+}
+
+# METADATA
+# title: A registration and names in one change
+# description: Different people answer for the two, and each should see what is theirs.
+warn contains {
+	"rule": "registration-with-names",
+	"msg": sprintf("This change edits the registration of %s together with %d record sets. Different people answer for the two.", [domain(file), count(input.change.edits)]),
+	"help": "Make two changes of it, the registration first.",
+	"path": file.path,
+} if {
+	count(input.change.edits) > 0
+	some file in domain_files
+	file.op != "delete"
+}
+
+# METADATA
+# title: Several registrations in one change
+# description: A slip in such a change can cost more than one name.
+warn contains {
+	"rule": "many-registrations",
+	"msg": sprintf("This change edits the registrations of %d domains at once.", [count(domain_files)]),
+	"help": "Make one change of each, unless it is the same edit in all of them.",
+} if {
+	count(domain_files) > 5
 }
 
 # METADATA

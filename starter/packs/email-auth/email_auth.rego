@@ -44,8 +44,6 @@ deny contains {
 	strictness[next] < strictness[was]
 }
 
-strictness := {"none": 0, "quarantine": 1, "reject": 2}
-
 # METADATA
 # title: SPF is removed
 # description: Receivers can no longer tell which servers may send for the domain.
@@ -95,6 +93,8 @@ deny contains {
 	some value in edit.after.values
 	not null_mx(value)
 }
+
+strictness := {"none": 0, "quarantine": 1, "reject": 2}
 
 null_mx(value) if regex.match(`^0\s+\.$`, value)
 

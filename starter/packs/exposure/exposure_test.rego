@@ -4,15 +4,16 @@ import data.packs.exposure as pack
 
 external := {"name": "finmicro.example", "visibility": "external"}
 
-internal := {"name": "finmicro.example", "visibility": "internal"}
+inside := {"name": "finmicro.example", "visibility": "internal"}
 
 edit(name, value) := {
 	"op": "create", "zone": "finmicro.example", "name": name, "type": "A", "app": "",
 	"after": {"values": [value], "ttl": 300},
 }
 
-found(z, name, value) := {d.rule | some d in pack.deny with input as {"zone": z, "change": {"edits": [edit(name, value)]}}} |
-	{d.rule | some d in pack.warn with input as {"zone": z, "change": {"edits": [edit(name, value)]}}}
+found(z, name, value) := {d.rule |
+	some d in (pack.deny | pack.warn) with input as {"zone": z, "change": {"edits": [edit(name, value)]}}
+}
 
 test_plain_name if {
 	found(external, "menu.finmicro.example", "192.0.2.1") == set()
@@ -20,7 +21,7 @@ test_plain_name if {
 
 test_console if {
 	found(external, "grafana-eu.ops.finmicro.example", "192.0.2.1") == {"console-name-public"}
-	found(internal, "grafana.finmicro.example", "10.0.0.1") == set()
+	found(inside, "grafana.finmicro.example", "10.0.0.1") == set()
 }
 
 test_a_word_inside_a_word_is_no_console if {
@@ -41,14 +42,14 @@ test_spelled_address if {
 }
 
 test_internal_name_leads_outside if {
-	found(internal, "a.finmicro.example", "8.8.8.8") == {"internal-name-leads-outside"}
-	found(internal, "a.finmicro.example", "10.1.1.1") == set()
+	found(inside, "a.finmicro.example", "8.8.8.8") == {"internal-name-leads-outside"}
+	found(inside, "a.finmicro.example", "10.1.1.1") == set()
 }
 
 test_wildcard_is_red if {
 	e := edit("*.finmicro.example", "192.0.2.1")
 	count(pack.escalate) == 1 with input as {"zones": [external], "apps": [], "change": {"edits": [e]}}
-	count(pack.escalate) == 0 with input as {"zones": [internal], "apps": [], "change": {"edits": [e]}}
+	count(pack.escalate) == 0 with input as {"zones": [inside], "apps": [], "change": {"edits": [e]}}
 }
 
 test_opening_an_app_is_red if {

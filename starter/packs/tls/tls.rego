@@ -37,39 +37,6 @@ deny contains {
 }
 
 # METADATA
-# title: Wildcard certificates are allowed
-# description: One stolen key then stands for every name below.
-warn contains {
-	"rule": "caa-allows-wildcards",
-	"msg": sprintf("The CAA record of %s does not rule out wildcard certificates. Whoever steals the key of one can be every name below it.", [edit.name]),
-	"help": `Add 0 issuewild ";" unless a wildcard certificate is really in use.`,
-	"record": sprintf("%s CAA", [edit.name]),
-} if {
-	input.zone.visibility == "external"
-	some edit in caa_edits
-	count([v | some v in edit.after.values; regex.match(`(?i)^\d+\s+issuewild\s+"?\s*;`, v)]) == 0
-}
-
-# METADATA
-# title: Any customer of the authority may get a certificate
-# description: >-
-#   Without accounturi (RFC 8657) whoever can answer a challenge for the name, with any
-#   account at the authority, gets a certificate.
-warn contains {
-	"rule": "caa-any-account",
-	"msg": sprintf("The CAA record of %s allows every account at %s, not only ours.", [edit.name, authority]),
-	"help": "Add our account at the authority: 0 issue \"ca.example; accounturi=https://…\".",
-	"record": sprintf("%s CAA", [edit.name]),
-} if {
-	input.zone.visibility == "external"
-	some edit in caa_edits
-	some value in edit.after.values
-	found := regex.find_all_string_submatch_n(`(?i)^\d+\s+issue(?:wild)?\s+"?\s*([a-z0-9.-]+)`, value, 1)
-	authority := found[0][1]
-	not contains(value, "accounturi=")
-}
-
-# METADATA
 # title: A public app without a certificate
 # description: Browsers warn visitors off, and everybody on the way can read along.
 deny contains {
@@ -157,11 +124,42 @@ deny contains {
 	some cert in input.certificates
 	cert.exposure == "internal"
 	not cert.mtls
-	classes := concat(" and ", [demands_mtls[class] | some class in sort(cert.data)])
+	classes := concat(" and ", [what | some class, what in demands_mtls; class in cert.data])
 	classes != ""
 }
 
-demands_mtls := {"financial": "financial data", "health": "health data"}
+# METADATA
+# title: Wildcard certificates are allowed
+# description: One stolen key then stands for every name below.
+warn contains {
+	"rule": "caa-allows-wildcards",
+	"msg": sprintf("The CAA record of %s does not rule out wildcard certificates. Whoever steals the key of one can be every name below it.", [edit.name]),
+	"help": `Add 0 issuewild ";" unless a wildcard certificate is really in use.`,
+	"record": sprintf("%s CAA", [edit.name]),
+} if {
+	input.zone.visibility == "external"
+	some edit in caa_edits
+	count([v | some v in edit.after.values; regex.match(`(?i)^\d+\s+issuewild\s+"?\s*;`, v)]) == 0
+}
+
+# METADATA
+# title: Any customer of the authority may get a certificate
+# description: >-
+#   Without accounturi (RFC 8657) whoever can answer a challenge for the name, with any
+#   account at the authority, gets a certificate.
+warn contains {
+	"rule": "caa-any-account",
+	"msg": sprintf("The CAA record of %s allows every account at %s, not only ours.", [edit.name, authority]),
+	"help": "Add our account at the authority: 0 issue \"ca.example; accounturi=https://…\".",
+	"record": sprintf("%s CAA", [edit.name]),
+} if {
+	input.zone.visibility == "external"
+	some edit in caa_edits
+	some value in edit.after.values
+	found := regex.find_all_string_submatch_n(`(?i)^\d+\s+issue(?:wild)?\s+"?\s*([a-z0-9.-]+)`, value, 1)
+	authority := found[0][1]
+	not contains(value, "accounturi=")
+}
 
 # METADATA
 # title: A key of a kind that is going out of use
@@ -187,10 +185,10 @@ warn contains {
 	"help": "Sign the zone first: dnssec: required in slipway.yaml. Or leave the record out.",
 	"record": sprintf("%s TLSA", [edit.name]),
 } if {
+	input.zone.dnssec != "required"
 	some edit in zone_edits
 	edit.type == "TLSA"
 	edit.op != "delete"
-	input.zone.dnssec != "required"
 }
 
 # METADATA
@@ -206,6 +204,8 @@ warn contains {
 	some cert in input.certificates
 	cert.days > longest_days
 }
+
+demands_mtls := {"financial": "financial data", "health": "health data"}
 
 longest_days := 100
 

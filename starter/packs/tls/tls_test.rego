@@ -89,6 +89,8 @@ test_data_demands_mtls if {
 	refused({"data": ["financial"], "mtls": true}) == set()
 	refused({"data": ["financial"], "exposure": "external"}) == set()
 	refused({"data": ["pii"]}) == set()
+	some d in pack.deny with input as with_certificate({"data": ["health", "pii", "financial"]})
+	contains(d.msg, " handles financial data and health data inside ")
 }
 
 test_key_and_lifetime if {

@@ -12,6 +12,7 @@ default allow := false
 
 # METADATA
 # title: The zone belongs to the organisation
+# scope: rule
 # description: An undeclared owner, or an undeclared organisation, is nobody's.
 allow if {
 	input.organisation.domain != ""
@@ -48,9 +49,6 @@ deny contains {
 	not released
 }
 
-# A rule of its own, since "not x in y" is silent, not true, when x or y is missing.
-released if input.zone.name in input.organisation.allowed_external
-
 # METADATA
 # title: A change to a zone of unknown visibility
 # description: Without it nobody can say who would see the name.
@@ -66,8 +64,11 @@ deny contains {
 	not visibility_declared
 }
 
+# A rule of its own, since "not x in y" is silent, not true, when x or y is missing.
+released if input.zone.name in input.organisation.allowed_external
+
 visibility_declared if input.zone.visibility in {"internal", "external"}
 
-organisation := input.organisation.name if input.organisation.name != ""
+default organisation := "the organisation"
 
-else := "the organisation"
+organisation := input.organisation.name if input.organisation.name != ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"reflect"
 	"slices"
@@ -56,7 +57,7 @@ func (l *logWatch) pass(ctx context.Context, t *repo.Tree, zones []zone.Name, fo
 		case s.Err == nil && s.Behind() > 0:
 			l.srv.log.Info("a certificate log is not read to its end yet", "log", s.Log, "behind", s.Behind())
 		case s.Err != nil && !errors.Is(s.Err, ctwatch.ErrProblem): // a problem was told of
-			errs = append(errs, s.Err)
+			errs = append(errs, fmt.Errorf("certificate log %s: %w", s.Log, s.Err))
 		}
 	}
 	return errors.Join(errs...)

@@ -92,8 +92,11 @@ differs was changed behind Slipway's back. It is named here and goes on record.
 Exit code 0: all is as approved. 1: something differs.`,
 		Example: `  slipway drift                         all zones
   slipway drift finmicro.example        one zone
-  slipway drift --last                  what the last periodic comparison found`,
+  slipway drift --last                  what the last periodic comparison found
+  slipway drift revert finmicro.example    put it back
+  slipway drift adopt finmicro.example     ask that what is live be approved`,
 		GroupID: groupLook,
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if last && len(args) > 0 {
 				return &usage{what: "--last shows all zones; leave the zone names out"}
@@ -126,6 +129,7 @@ Exit code 0: all is as approved. 1: something differs.`,
 			return err
 		},
 	}
+	c.AddCommand(t.driftRevert(), t.driftAdopt())
 	c.Flags().BoolVar(&last, "last", false, "do not compare now; show what the last comparison found")
 	out = formatFlag(c)
 	return c

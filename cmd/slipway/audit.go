@@ -24,7 +24,7 @@ func (t *tool) auditCommand() *cobra.Command {
 	return group("audit", "Read and verify the record of everything that happened",
 		`Every step of every change is a signed event in a log that cannot be rewritten. These
 commands read it from the server, or from its files without a server.`, groupLook,
-		t.auditLog(), t.auditTail(), t.auditVerify(), t.auditKeys())
+		t.auditLog(), t.auditTail(), t.auditVerify(), t.auditFsck(), t.auditKeys())
 }
 
 func (t *tool) auditLog() *cobra.Command {
@@ -273,7 +273,8 @@ func readKeys(file string) (audit.Keys, error) {
 	return keys, nil
 }
 
-func (t *tool) showReport(r *audit.Report) error {
+// showProblems prints each problem on one line, its place first.
+func (t *tool) showProblems(r *audit.Report) {
 	for _, p := range r.Problems {
 		place := p.File
 		if p.Index != nil {
@@ -281,6 +282,10 @@ func (t *tool) showReport(r *audit.Report) error {
 		}
 		fmt.Fprintf(t.stdout, "%s: %s %s\n", flat(place), flat(p.What), t.paint(dim, "["+flat(string(p.Check))+"]"))
 	}
+}
+
+func (t *tool) showReport(r *audit.Report) error {
+	t.showProblems(r)
 	if len(r.Problems) > 0 {
 		_, err := fmt.Fprintf(t.stdout, "\n%s. This log is not as it was written.\n", t.paint(red, plural(len(r.Problems), "problem")))
 		return err

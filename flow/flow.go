@@ -10,7 +10,7 @@
 //
 // Read flow.go, then workflow.go (what the engine runs), steps.go, merge.go and
 // apply.go (the steps), certify.go, challenge.go and renew.go (certificates), submit.go and
-// decide.go (what people do), engine.go last.
+// decide.go (what people do), undo.go and mend.go (how they take things back), engine.go last.
 package flow
 
 import (

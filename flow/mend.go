@@ -172,7 +172,9 @@ func (s *Service) AdoptDrift(ctx context.Context, by identity.Person, z zone.Nam
 		return lifecycle.State{}, nil, fault(Forbidden, "Ask one of them.", "Only the organisation's own people may adopt what is live.")
 	}
 	sub := Submission{By: by, Via: via, Title: line("Adopt what is live in "+z.Unicode(), MaxTitle), Ticket: ticket, Adopts: live}
-	same := func(o lifecycle.State) bool { return o.Adopts == live && slices.Contains(o.Zones, string(z)) }
+	same := func(o lifecycle.State) bool { // its zones are known once it is judged
+		return o.Adopts == live && (len(o.Zones) == 0 || slices.Contains(o.Zones, string(z)))
+	}
 	return s.submitOnce(ctx, sub, "adopt "+string(z), same, func() (string, error) { return s.adopted(ctx, by, z, sub) })
 }
 

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"slipway/audit"
 	"slipway/drift"
 	"slipway/identity"
 	"slipway/lifecycle"
+	"slipway/provider"
 	"slipway/zone"
 )
 
@@ -120,7 +123,6 @@ func TestAdoptDrift(t *testing.T) {
 	if adopted.Adopts != seen.Live || adopted.Requester != omar.ID {
 		t.Errorf("%+v", adopted)
 	}
-	t.Logf("%s %s %s", adopted.Phase, adopted.Tier, adopted.Problem)
 	if adopted.Phase == lifecycle.Waiting {
 		same, err := adopt(omar, seen.Live)
 		if err != nil || same.ID != adopted.ID {
@@ -136,4 +138,65 @@ func TestAdoptDrift(t *testing.T) {
 	w.resolves("found.apps.finmicro.example", "192.0.2.70")
 	_, err = adopt(omar, seen.Live)
 	w.refused(err, Conflict)
+}
+
+// Each record set of a file is edited in turn as somebody might in a console; adopting it changes that record
+// set, and leaves every other line of the file as it is.
+func TestAdoptIntoRealZones(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../shared/data/octodns-zones/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Skip("the real zones are not beside the checkout")
+	}
+	adopted, refused := 0, 0
+	for _, path := range files {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := zone.Name(strings.TrimSuffix(filepath.Base(path), ".yaml"))
+		f, err := zone.ParseYAML(z, path, string(src))
+		if err != nil {
+			continue // not every one of them is a zone that Slipway takes
+		}
+		sets, err := f.RRSets()
+		if err != nil || len(sets) == 0 {
+			continue
+		}
+		served := (&provider.Live{Zone: z}).WithTTLs(sets)
+		first := served[0]
+		for what, live := range map[string][]zone.RRSet{
+			"missing": served[1:],
+			"extra":   append([]zone.RRSet{{Name: "by-hand." + z, Type: "A", TTL: 300, Values: []string{"192.0.2.66"}}}, served...),
+			"changed": append([]zone.RRSet{{Name: first.Name, Type: first.Type, TTL: 77, Values: first.Values}}, served[1:]...),
+		} {
+			g := f.Clone()
+			now := provider.Live{Zone: z, Sets: live, Exists: true}
+			rep := drift.Between(z, "approved", sets, &now, time.Time{})
+			if len(rep.Differences) != 1 {
+				t.Fatalf("%s: %s: %d differences", z, what, len(rep.Differences))
+			}
+			if err := adopt(g, rep.Differences); err != nil {
+				t.Logf("%s: %v", what, err)
+				refused++ // in words of the zone's file
+				continue
+			}
+			adopted++
+			again, err := zone.ParseYAML(z, path, string(g.Bytes()))
+			if err != nil {
+				t.Fatalf("%s: %s: %v", z, what, err)
+			}
+			got, err := again.RRSets()
+			if err != nil {
+				t.Fatalf("%s: %s: %v", z, what, err)
+			}
+			if left := drift.Between(z, "adopted", got, &now, time.Time{}); len(left.Differences) != 0 {
+				t.Errorf("%s: %s: still apart: %+v", z, what, left.Differences)
+			}
+		}
+	}
+	t.Logf("%d edits adopted, %d refused, in %d files", adopted, refused, len(files))
+	if adopted < 10*refused {
+		t.Errorf("too many are refused")
+	}
 }

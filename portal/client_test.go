@@ -88,6 +88,24 @@ func TestTheClientIsUnderstood(t *testing.T) {
 	if _, err := anas.Cancel(ctx, id, "late"); !errors.As(err, &refused) || refused.Code != "conflict" {
 		t.Errorf("cancel after it went live: %v", err)
 	}
+	undo, err := anas.Rollback(ctx, id, "OPS-12")
+	must("rollback", err)
+	if undo.Change.Undoes != id || undo.Change.ID == id || undo.Change.Ticket != "OPS-12" || undo.Verdict == nil {
+		t.Errorf("rollback: %+v", undo.Change)
+	}
+	b.desk.reports = driftReports(b.now())
+	adopted, err := anas.AdoptDrift(ctx, "apps.finmicro.example", digest("live"), "")
+	must("adopt", err)
+	if adopted.Change.Adopts != digest("live") {
+		t.Errorf("adopt: %+v", adopted.Change)
+	}
+	must("revert", ivys.RevertDrift(ctx, "apps.finmicro.example", digest("live")))
+	if err := ivys.RevertDrift(ctx, "apps.finmicro.example", "other"); !errors.As(err, &refused) || refused.Code != "conflict" {
+		t.Errorf("revert of what was not seen: %v", err)
+	}
+	if err := anas.RevertDrift(ctx, "apps.finmicro.example", digest("live")); !errors.As(err, &refused) || refused.Code != "forbidden" {
+		t.Errorf("revert by a requester: %v", err)
+	}
 	_, err = anas.Drift(ctx, nil)
 	must("drift", err)
 	_, err = anas.LastDrift(ctx)

@@ -161,7 +161,7 @@ func (s *Service) recordCertificate(ctx context.Context, a about, e audit.Event,
 func (w *proving) Ordered(ctx context.Context, o cert.Order) error {
 	o.KeyRef = w.keyRef
 	return w.s.recordCertificate(ctx, w.about, audit.Event{
-		Action: audit.OrderCertificate, Once: "order/" + o.Request + "/" + o.URL, // one order can serve two requests for the same names
+		Action: audit.OrderCertificate, Resource: audit.Resource{Record: first(o.Names)}, Once: "order/" + o.Request + "/" + o.URL, // one order can serve two requests for the same names
 	}, cert.OrderDetails{Order: o})
 }
 

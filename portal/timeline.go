@@ -112,6 +112,9 @@ func tellEffect(e audit.Event) timelineEntry {
 		d, _ := lifecycle.Decode[lifecycle.DriftDetails](e)
 		return timelineEntry{What: fmt.Sprintf("The domain %s was found to differ from what was approved (%d).", e.Resource.Zone, d.Count), Tone: "bad"}
 	case audit.ResolveDrift:
+		if d, err := lifecycle.Decode[lifecycle.DriftEndDetails](e); err == nil && d.How == "overwrite" {
+			return timelineEntry{What: "It was decided that the domain " + e.Resource.Zone + " is made as approved again, whatever was changed by hand."}
+		}
 		return timelineEntry{What: "The domain " + e.Resource.Zone + " is as approved again.", Tone: "good"}
 	}
 	return timelineEntry{What: sentence(strings.ReplaceAll(string(e.Action), "-", " "))}

@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -27,7 +29,7 @@ import (
 // TestCertificate takes an app from request to approval to a page over TLS: once with its key in a file store, once in
 // SoftHSM. openssl and a browser that trust the embedded root judge what the gateway serves.
 func TestCertificate(t *testing.T) {
-	t.Run("file", func(t *testing.T) { certificateJourney(t, "file:", "file:", nil) })
+	t.Run("file", func(t *testing.T) { certificateJourney(t, "file:", "file:") })
 	t.Run("softhsm", func(t *testing.T) {
 		token := keytest.SoftHSM(t)
 		pin := filepath.Join(t.TempDir(), "pin")
@@ -35,11 +37,11 @@ func TestCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		store := fmt.Sprintf("pkcs11:module-path=%s;token=%s?pin-source=file:%s", token.Module, token.Label, pin)
-		certificateJourney(t, store, "pkcs11:", func(dir string) { keytest.NoneIn(t, dir) })
+		certificateJourney(t, store, "pkcs11:")
 	})
 }
 
-func certificateJourney(t *testing.T, store, scheme string, after func(data string)) {
+func certificateJourney(t *testing.T, store, scheme string) {
 	const (
 		cora = "cora@finmicro.example"
 		ivy  = "ivy@finmicro.example"
@@ -110,12 +112,50 @@ func certificateJourney(t *testing.T, store, scheme string, after func(data stri
 	if err := json.Unmarshal(body, &events); code != 200 || err != nil || len(events.Events) != 1 || events.Events[0].Event.ArtifactRefs["certificate"] != issued[0].Chain {
 		t.Errorf("events: %d %v %s", code, err, body)
 	}
-	if after != nil {
-		after(w.data)
-	}
+	t.Run("no key in the clear", func(t *testing.T) { w.showsNoKey(t, ivy, issued[0].ID, made.Change.ID) })
 	if r := w.verify(); r.code != 0 {
 		t.Errorf("verify: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
+}
+
+// showsNoKey looks for private keys in whatever the server writes or says: its files, its log, the API and the pages.
+func (w *world) showsNoKey(t *testing.T, by, certificate, change string) {
+	t.Helper()
+	said := t.TempDir()
+	keep := func(name string, raw []byte) { write(t, filepath.Join(said, name), string(raw)) }
+	for i, path := range []string{
+		"/api/v1/certificates", "/api/v1/certificates/" + certificate, "/api/v1/apps/feedback", "/api/v1/changes/" + change, "/api/v1/events", "/ca/root.pem", "/ca/crl", "/keys.json",
+	} {
+		code, raw := w.rawAPI(w.tokens[by], "GET", path, nil)
+		if code != 200 {
+			t.Errorf("%s: %d", path, code)
+		}
+		keep(fmt.Sprintf("api-%d", i), raw)
+	}
+	var link struct{ URL string }
+	w.api(w.token("admin@finmicro.example"), "POST", "/api/v1/links", map[string]string{"person": by}, &link)
+	jar, _ := cookiejar.New(nil)
+	person := &http.Client{Jar: jar}
+	r, err := person.Post(link.URL, "application/x-www-form-urlencoded", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	for i, path := range []string{"/", "/certificates", "/certificates/" + certificate, "/apps/feedback", "/changes/" + change, "/ca", "/account"} {
+		r, err := person.Get(w.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil || r.StatusCode != 200 || r.Request.URL.Path != path {
+			t.Errorf("%s: %s at %s, %v", path, r.Status, r.Request.URL.Path, err)
+		}
+		keep(fmt.Sprintf("page-%d", i), raw)
+	}
+	keep("server-log", []byte(w.lines.tail(100_000)))
+	keytest.NoneIn(t, said)
+	keytest.NoneIn(t, w.data)
 }
 
 // startGateway runs the gateway as a process of its own on a server's data and returns its address.

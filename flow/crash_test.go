@@ -61,6 +61,10 @@ func child(spec string) int {
 		w.reaches(st.ID, lifecycle.Live)
 		w.resolves(name+".apps.finmicro.example", address)
 		fmt.Println("LIVE", i)
+		// The parent says when to go on, so that a child which is being killed begins nothing that the parent does not see.
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			break
+		}
 	}
 	w.stop()
 	return 0
@@ -143,6 +147,10 @@ func launch(t *testing.T, dir string, from int, fresh bool, marks []mark) (at in
 	if err != nil {
 		t.Fatal(err)
 	}
+	goOn, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -159,6 +167,9 @@ func launch(t *testing.T, dir string, from int, fresh bool, marks []mark) (at in
 		if strings.HasPrefix(line, "LIVE ") {
 			at++
 			armed = true
+			if _, err := goOn.Write([]byte{'\n'}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if !armed || at >= len(marks) {
 			continue

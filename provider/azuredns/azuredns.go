@@ -67,10 +67,11 @@ type Settings struct {
 
 // Provider implements provider.Provider. It is safe for concurrent use.
 type Provider struct {
-	s       Settings
-	zones   *armdns.ZonesClient
-	sets    *armdns.RecordSetsClient
-	journal *service.Journal
+	service.Provider
+
+	s     Settings
+	zones *armdns.ZonesClient
+	sets  *armdns.RecordSetsClient
 }
 
 var (
@@ -145,7 +146,12 @@ func New(ctx context.Context, s Settings) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("azuredns: %w", err)
 	}
-	return &Provider{s: s, zones: zones, sets: sets, journal: journal}, nil
+	p := &Provider{s: s, zones: zones, sets: sets}
+	p.Provider = service.New(service.Service{
+		Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Check: check, Now: s.Now, Sleep: s.Sleep,
+		Read: func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
+	})
+	return p, nil
 }
 
 // application signs in as an application with a secret that is fetched from where it is
@@ -185,35 +191,4 @@ func (a *application) sign(ctx context.Context) (*azidentity.ClientSecretCredent
 	}
 	a.inner, a.fetched = inner, a.s.Now()
 	return inner, nil
-}
-
-// Read implements provider.Provider.
-func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
-	s, err := p.read(ctx, z)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return s.live, nil
-}
-
-// Unmanaged lists what is in the zone and stays as it is, whatever a plan says.
-func (p *Provider) Unmanaged(ctx context.Context, z zone.Name) ([]service.Unmanaged, error) {
-	s, err := p.read(ctx, z)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return s.unmanaged, nil
-}
-
-// Apply implements provider.Provider.
-func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
-	return service.Service{
-		Name: p.s.Name, DefaultTTL: p.s.DefaultTTL, Journal: p.journal, Check: check, Now: p.s.Now, Sleep: p.s.Sleep,
-		Read: func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
-	}.Apply(ctx, plan)
-}
-
-// Resumes implements provider.Resumer.
-func (p *Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
-	return service.Service{DefaultTTL: p.s.DefaultTTL, Journal: p.journal}.Resumes(plan, live, before)
 }

@@ -31,7 +31,8 @@ type state struct {
 	raw map[zone.Key]*dns.ResourceRecordSet
 }
 
-func (s *state) Live() *provider.Live { return s.live }
+func (s *state) Live() *provider.Live           { return s.live }
+func (s *state) Unmanaged() []service.Unmanaged { return s.unmanaged }
 
 // read pages through the zone's record sets.
 func (p *Provider) read(ctx context.Context, z zone.Name) (*state, error) {

@@ -56,10 +56,11 @@ type Settings struct {
 
 // Provider implements provider.Provider. It is safe for concurrent use.
 type Provider struct {
+	service.Provider
+
 	s       Settings
 	zones   *zones.ZoneService
 	records *dns.RecordService
-	journal *service.Journal
 }
 
 var identifier = regexp.MustCompile(`^[0-9a-f]{32}$`)
@@ -119,37 +120,10 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cloudflare: %w", err)
 	}
-	return &Provider{s: s, zones: zones.NewZoneService(options...), records: dns.NewRecordService(options...), journal: journal}, nil
-}
-
-// Read implements provider.Provider.
-func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
-	s, err := p.read(ctx, z)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return s.live, nil
-}
-
-// Unmanaged lists what is in the zone and stays as it is, whatever a plan says.
-func (p *Provider) Unmanaged(ctx context.Context, z zone.Name) ([]service.Unmanaged, error) {
-	s, err := p.read(ctx, z)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return s.unmanaged, nil
-}
-
-// Apply implements provider.Provider.
-func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
-	return service.Service{
-		Name: p.s.Name, DefaultTTL: p.s.DefaultTTL, Journal: p.journal, Now: p.s.Now, Sleep: p.s.Sleep,
-		Check: func(set zone.RRSet) error { return check(plan.Zone, set) },
-		Read:  func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
-	}.Apply(ctx, plan)
-}
-
-// Resumes implements provider.Resumer.
-func (p *Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
-	return service.Service{DefaultTTL: p.s.DefaultTTL, Journal: p.journal}.Resumes(plan, live, before)
+	p := &Provider{s: s, zones: zones.NewZoneService(options...), records: dns.NewRecordService(options...)}
+	p.Provider = service.New(service.Service{
+		Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Check: check, Now: s.Now, Sleep: s.Sleep,
+		Read: func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
+	})
+	return p, nil
 }

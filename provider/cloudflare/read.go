@@ -33,7 +33,8 @@ type state struct {
 	raw map[zone.Key]map[string]record
 }
 
-func (s *state) Live() *provider.Live { return s.live }
+func (s *state) Live() *provider.Live           { return s.live }
+func (s *state) Unmanaged() []service.Unmanaged { return s.unmanaged }
 
 // read pages through the zone's records.
 func (p *Provider) read(ctx context.Context, z zone.Name) (*state, error) {

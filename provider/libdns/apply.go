@@ -22,7 +22,7 @@ import (
 const passes = 3
 
 // check refuses what no such service can hold, or this one.
-func (p *Provider) check(set zone.RRSet) error {
+func (p *Provider) check(_ zone.Name, set zone.RRSet) error {
 	switch {
 	case !set.InDNS() && set.Type != "ALIAS":
 		return fmt.Errorf("%s %s: records of the type %s can only be set at the service that knows it", set.Type, set.Name, set.Type)
@@ -39,16 +39,6 @@ func (p *Provider) check(set zone.RRSet) error {
 // Write implements service.Zone. Nothing here is made as a whole; service.Apply has
 // written into the journal what was begun.
 func (s *state) Write(ctx context.Context, parts [][]zone.Edit) (string, error) {
-	for _, part := range parts {
-		for _, e := range part {
-			if e.After == nil {
-				continue
-			}
-			if err := service.Blocked(*e.After, s.unmanaged); err != nil {
-				return "", service.Refused(err)
-			}
-		}
-	}
 	if !s.live.Exists {
 		return "", service.Refused(errors.New("there is no such zone at the service: add it there first"))
 	}

@@ -70,9 +70,10 @@ type Settings struct {
 
 // Provider implements provider.Provider. It is safe for concurrent use.
 type Provider struct {
-	s       Settings
-	about   about
-	journal *service.Journal
+	service.Provider
+
+	s     Settings
+	about about
 
 	// mu guards the rest, while credentials are fetched too.
 	mu     sync.Mutex
@@ -121,36 +122,10 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("libdns: %w", err)
 	}
-	return &Provider{s: s, about: a, journal: journal}, nil
-}
-
-// Read implements provider.Provider.
-func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
-	s, err := p.read(ctx, z)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return s.live, nil
-}
-
-// Unmanaged lists what is in the zone and stays as it is, whatever a plan says.
-func (p *Provider) Unmanaged(ctx context.Context, z zone.Name) ([]service.Unmanaged, error) {
-	s, err := p.read(ctx, z)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return s.unmanaged, nil
-}
-
-// Apply implements provider.Provider.
-func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
-	return service.Service{
-		Name: p.s.Name, DefaultTTL: p.s.DefaultTTL, Journal: p.journal, Settle: p.s.Settle, Now: p.s.Now, Sleep: p.s.Sleep, Check: p.check,
+	p := &Provider{s: s, about: a}
+	p.Provider = service.New(service.Service{
+		Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Check: p.check, Settle: s.Settle, Now: s.Now, Sleep: s.Sleep,
 		Read: func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
-	}.Apply(ctx, plan)
-}
-
-// Resumes implements provider.Resumer.
-func (p *Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
-	return service.Service{DefaultTTL: p.s.DefaultTTL, Journal: p.journal}.Resumes(plan, live, before)
+	})
+	return p, nil
 }

@@ -31,7 +31,8 @@ type state struct {
 	raw map[zone.Key]map[string]lib.Record
 }
 
-func (s *state) Live() *provider.Live { return s.live }
+func (s *state) Live() *provider.Live           { return s.live }
+func (s *state) Unmanaged() []service.Unmanaged { return s.unmanaged }
 
 func (p *Provider) read(ctx context.Context, z zone.Name) (*state, error) {
 	if err := ctx.Err(); err != nil {

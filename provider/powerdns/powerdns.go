@@ -47,9 +47,10 @@ type Settings struct {
 // concurrent use. Keep one for as long as there is a process: it remembers which
 // answers it has read.
 type Provider struct {
+	service.Provider
+
 	s       Settings
 	api     *api
-	service service.Service
 	writing chan struct{} // holds one token while a change is sent
 
 	// mu guards seen, for no longer than a look-up.
@@ -118,7 +119,7 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 		return fail("%w", err)
 	}
 	p := &Provider{s: s, writing: make(chan struct{}, 1), seen: map[zone.Name]known{}, api: &api{base: base + "/api/v1/servers/" + url.PathEscape(s.ServerID), key: s.APIKey, client: &client}}
-	p.service = service.Service{Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Read: p.open, Check: check, Now: s.Now}
+	p.Provider = service.New(service.Service{Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Read: p.open, Check: check, Now: s.Now})
 	return p, nil
 }
 
@@ -140,15 +141,6 @@ func (p *Provider) Servers(context.Context, zone.Name) ([]string, error) {
 	return []string{p.s.DNS}, nil
 }
 
-// Read returns the zone as the API has it, without its SOA record.
-func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
-	v, err := p.read(ctx, z, false)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return v.live, nil
-}
-
 // Summary implements provider.Summariser: the API hands the zone over whole, and it is
 // taken apart only when it is another one than the last time.
 func (p *Provider) Summary(ctx context.Context, z zone.Name) (*provider.Live, error) {
@@ -159,17 +151,6 @@ func (p *Provider) Summary(ctx context.Context, z zone.Name) (*provider.Live, er
 	live := *v.live
 	live.Sets = nil
 	return &live, nil
-}
-
-// Apply changes the zone. See provider.Provider for what it promises when it is killed
-// and run again.
-func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
-	return p.service.Apply(ctx, plan)
-}
-
-// Resumes implements provider.Resumer.
-func (p *Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
-	return p.service.Resumes(plan, live, before)
 }
 
 func (p *Provider) open(ctx context.Context, z zone.Name) (service.Zone, error) {

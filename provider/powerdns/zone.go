@@ -61,6 +61,9 @@ type version struct {
 // Live implements service.Zone.
 func (v *version) Live() *provider.Live { return v.live }
 
+// Unmanaged is nothing: whatever DNS has, a zones repository can say.
+func (v *version) Unmanaged() []service.Unmanaged { return nil }
+
 // read gets a zone. With brief, a zone that is the same as the last time comes without
 // its sets.
 func (p *Provider) read(ctx context.Context, z zone.Name, brief bool) (*version, error) {
@@ -154,7 +157,7 @@ func ordinary(typ string) bool {
 }
 
 // check refuses what PowerDNS has no form for.
-func check(set zone.RRSet) error {
+func check(_ zone.Name, set zone.RRSet) error {
 	if set.Extra != "" || !ordinary(set.Type) && !strings.HasPrefix(set.Type, own) {
 		return fmt.Errorf("%s %s: PowerDNS has no form for another provider's record type or settings; write it as records that DNS knows, or serve the zone by the provider that it is meant for",
 			set.Type, set.Name)

@@ -47,9 +47,10 @@ type Settings struct {
 // concurrent use. Keep one for as long as there is a process: it remembers which
 // transfers it has read.
 type Provider struct {
-	s       Settings
-	key     *key
-	service service.Service
+	service.Provider
+
+	s   Settings
+	key *key
 
 	// mu guards seen, for no longer than a look-up.
 	mu   sync.Mutex
@@ -100,22 +101,13 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 		return fail(err)
 	}
 	p := &Provider{s: s, key: k, seen: map[zone.Name]known{}}
-	p.service = service.Service{Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Read: p.open, Check: check, Now: s.Now}
+	p.Provider = service.New(service.Service{Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Read: p.open, Check: check, Now: s.Now})
 	return p, nil
 }
 
 // Servers are the servers that answer for the zones: the one that is changed.
 func (p *Provider) Servers(context.Context, zone.Name) ([]string, error) {
 	return []string{p.s.Server}, nil
-}
-
-// Read transfers the zone. Records that DNSSEC signing makes are left out.
-func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
-	v, err := p.read(ctx, z, false)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return v.live, nil
 }
 
 // Summary implements provider.Summariser: the zone is transferred whole, since a serial
@@ -131,17 +123,6 @@ func (p *Provider) Summary(ctx context.Context, z zone.Name) (*provider.Live, er
 	return &live, nil
 }
 
-// Apply changes the zone by dynamic update. See provider.Provider for what it promises
-// when it is killed and run again.
-func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
-	return p.service.Apply(ctx, plan)
-}
-
-// Resumes implements provider.Resumer.
-func (p *Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
-	return p.service.Resumes(plan, live, before)
-}
-
 func (p *Provider) open(ctx context.Context, z zone.Name) (service.Zone, error) {
 	v, err := p.read(ctx, z, false)
 	if err != nil {
@@ -151,7 +132,7 @@ func (p *Provider) open(ctx context.Context, z zone.Name) (service.Zone, error) 
 }
 
 // check refuses what DNS itself has no form for.
-func check(set zone.RRSet) error {
+func check(_ zone.Name, set zone.RRSet) error {
 	if !set.InDNS() || set.Extra != "" {
 		return fmt.Errorf("%s %s: a DNS server has no form for a provider's own record type or settings; write it as records that DNS knows, or serve the zone by the provider that it is meant for",
 			set.Type, set.Name)

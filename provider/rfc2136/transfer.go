@@ -32,6 +32,9 @@ type version struct {
 // Live implements service.Zone.
 func (v *version) Live() *provider.Live { return v.live }
 
+// Unmanaged is nothing: whatever DNS has, a zones repository can say.
+func (v *version) Unmanaged() []service.Unmanaged { return nil }
+
 // read transfers a zone. With brief, a zone that is the same as the last time comes
 // without its sets.
 func (p *Provider) read(ctx context.Context, z zone.Name, brief bool) (*version, error) {

@@ -25,7 +25,7 @@ const (
 )
 
 // check refuses what Route 53 cannot hold.
-func (p *Provider) check(set zone.RRSet) error {
+func (p *Provider) check(_ zone.Name, set zone.RRSet) error {
 	switch {
 	case set.Type == AliasType && p.s.Aliases != ManageAliases:
 		return fmt.Errorf("%s %s is an alias, and this provider is set to leave aliases alone: set aliases: %s, and every alias of the zone belongs into the zones repository", set.Type, set.Name, ManageAliases)
@@ -65,16 +65,6 @@ func parseTarget(v string) (target, error) {
 
 // Write implements service.Zone.
 func (s *state) Write(ctx context.Context, parts [][]zone.Edit) (string, error) {
-	for _, part := range parts {
-		for _, e := range part {
-			if e.After == nil {
-				continue
-			}
-			if err := service.Blocked(*e.After, s.unmanaged); err != nil {
-				return "", service.Refused(err)
-			}
-		}
-	}
 	if s.id == "" {
 		if err := s.create(ctx); err != nil {
 			return "", err

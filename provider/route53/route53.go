@@ -83,9 +83,10 @@ type Settings struct {
 
 // Provider implements provider.Provider. It is safe for concurrent use.
 type Provider struct {
-	s       Settings
-	api     *route53.Client
-	journal *service.Journal
+	service.Provider
+
+	s   Settings
+	api *route53.Client
 }
 
 // New makes the provider. It reaches no server.
@@ -161,7 +162,12 @@ func New(ctx context.Context, s Settings) (*Provider, error) {
 			o.BaseEndpoint = aws.String(s.Endpoint)
 		}
 	})
-	return &Provider{s: s, api: api, journal: journal}, nil
+	p := &Provider{s: s, api: api}
+	p.Provider = service.New(service.Service{
+		Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Check: p.check, Now: s.Now, Sleep: s.Sleep,
+		Read: func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
+	})
+	return p, nil
 }
 
 var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}$`)
@@ -189,35 +195,4 @@ func (s Settings) credentials(ctx context.Context) (aws.Credentials, error) {
 		c.SessionToken = token.Reveal()
 	}
 	return c, nil
-}
-
-// Read implements provider.Provider.
-func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
-	s, err := p.read(ctx, z)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return s.live, nil
-}
-
-// Unmanaged lists what is in the zone and stays as it is, whatever a plan says.
-func (p *Provider) Unmanaged(ctx context.Context, z zone.Name) ([]service.Unmanaged, error) {
-	s, err := p.read(ctx, z)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	return s.unmanaged, nil
-}
-
-// Apply implements provider.Provider.
-func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
-	return service.Service{
-		Name: p.s.Name, DefaultTTL: p.s.DefaultTTL, Journal: p.journal, Check: p.check, Now: p.s.Now, Sleep: p.s.Sleep,
-		Read: func(ctx context.Context, z zone.Name) (service.Zone, error) { return p.read(ctx, z) },
-	}.Apply(ctx, plan)
-}
-
-// Resumes implements provider.Resumer.
-func (p *Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
-	return service.Service{DefaultTTL: p.s.DefaultTTL, Journal: p.journal}.Resumes(plan, live, before)
 }

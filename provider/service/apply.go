@@ -38,7 +38,7 @@ func (s Service) Apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 			return nil, fmt.Errorf("zone %s was not changed: %q is not a domain name in canonical form", plan.Zone, string(set.Name))
 		}
 		if s.Check != nil {
-			if err := s.Check(set); err != nil {
+			if err := s.Check(plan.Zone, set); err != nil {
 				return nil, fmt.Errorf("zone %s was not changed: %w", plan.Zone, err)
 			}
 		}
@@ -90,7 +90,16 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 	if err := s.Journal.save(plan.Zone, e); err != nil {
 		return nil, err
 	}
-	change, failed := now.Write(ctx, provider.Order(zone.Diff(plan.Zone, live.Sets, plan.Desired)))
+	parts := provider.Order(zone.Diff(plan.Zone, live.Sets, plan.Desired))
+	for _, edit := range slices.Concat(parts...) {
+		if edit.After == nil {
+			continue
+		}
+		if err := Blocked(*edit.After, now.Unmanaged()); err != nil {
+			return nil, err
+		}
+	}
+	change, failed := now.Write(ctx, parts)
 	if errors.Is(failed, errRefused) {
 		return nil, failed
 	}

@@ -23,6 +23,9 @@ type Zone interface {
 	// Live is the zone's content, its digest included.
 	Live() *provider.Live
 
+	// Unmanaged is what else is in it, and stays as it is. Write is never asked for its place.
+	Unmanaged() []Unmanaged
+
 	// Write makes the edits, part by part as provider.Order has them, and makes the zone
 	// when it does not exist. It returns the service's own name for what it did. It may
 	// fail in the middle, and may fail although everything was done: Apply finds out by
@@ -39,7 +42,7 @@ type Service struct {
 
 	// Check refuses record sets that the service cannot hold, before anything is
 	// changed. nil checks nothing.
-	Check func(set zone.RRSet) error
+	Check func(z zone.Name, set zone.RRSet) error
 
 	// Settle are the pauses between reading the zone again after a write, for services
 	// that show a change only some time after they have taken it.
@@ -47,6 +50,41 @@ type Service struct {
 
 	Now   func() time.Time                                 // default time.Now
 	Sleep func(ctx context.Context, d time.Duration) error // default Pause
+}
+
+// Provider is what every provider of a service does in the same way: it reads and applies by a
+// Service. Each of them embeds one.
+type Provider struct{ service Service }
+
+// New makes the part of a provider that s describes.
+func New(s Service) Provider { return Provider{s} }
+
+// Read implements provider.Provider.
+func (p Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
+	now, err := p.service.Read(ctx, z)
+	if err != nil {
+		return nil, Fault(z, err)
+	}
+	return now.Live(), nil
+}
+
+// Unmanaged lists what is in the zone and stays as it is, whatever a plan says.
+func (p Provider) Unmanaged(ctx context.Context, z zone.Name) ([]Unmanaged, error) {
+	now, err := p.service.Read(ctx, z)
+	if err != nil {
+		return nil, Fault(z, err)
+	}
+	return now.Unmanaged(), nil
+}
+
+// Apply implements provider.Provider. See Service.Apply.
+func (p Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
+	return p.service.Apply(ctx, plan)
+}
+
+// Resumes implements provider.Resumer.
+func (p Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
+	return p.service.Resumes(plan, live, before)
 }
 
 // Unmanaged is something in a live zone that has no form in a zones repository, such as a

@@ -104,7 +104,8 @@ type version struct {
 	live *provider.Live
 }
 
-func (v version) Live() *provider.Live { return v.live }
+func (v version) Live() *provider.Live           { return v.live }
+func (v version) Unmanaged() []service.Unmanaged { return nil }
 
 func (v version) Write(_ context.Context, parts [][]zone.Edit) (string, error) {
 	for _, part := range parts {

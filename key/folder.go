@@ -12,6 +12,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"slipway/internal/durable"
 )
 
 // folder is a directory of sealed keys:
@@ -113,7 +115,7 @@ func (f folder) create(name string, kind Kind) (crypto.Signer, error) {
 	}
 	defer clear(der)
 	sealed := pem.EncodeToMemory(&pem.Block{Type: sealedType, Bytes: f.seal.encrypt(f.use+name, der)})
-	if err := writeNew(f.path(name), sealed, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := durable.Create(f.path(name), sealed, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return f.open(name)
@@ -131,7 +133,7 @@ func (f folder) publish(name string, pub crypto.PublicKey) error {
 	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, want) {
 		return nil
 	}
-	return write(path, want, 0o644, os.Rename)
+	return durable.Write(path, want, 0o644)
 }
 
 // remove takes a key away, durably. Where the file system writes in place the
@@ -151,5 +153,5 @@ func (f folder) remove(name string) error {
 			return err
 		}
 	}
-	return syncDir(f.dir)
+	return durable.Sync(f.dir)
 }

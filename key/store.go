@@ -11,10 +11,11 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+
+	"slipway/internal/durable"
 )
 
 const (
@@ -134,7 +135,7 @@ func readOrMake(path string, make func() ([]byte, error)) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeNew(path, raw, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := durable.Create(path, raw, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return readPrivate(path)
@@ -165,52 +166,6 @@ func readPrivate(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than any key file", path)
 	}
 	return raw, nil
-}
-
-// writeNew writes a file that must not be there yet: the whole of it appears at
-// once, durably, or fs.ErrExist comes back.
-func writeNew(path string, content []byte, mode fs.FileMode) error {
-	return write(path, content, mode, func(from, to string) error {
-		defer os.Remove(from)
-		return os.Link(from, to)
-	})
-}
-
-// write makes the content durable under a temporary name, has place give it its
-// own, and makes that durable too.
-func write(path string, content []byte, mode fs.FileMode, place func(from, to string) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	err = f.Chmod(mode)
-	if err == nil {
-		_, err = f.Write(content)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = place(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the directory's entries durable.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }
 
 func random(n int) []byte {

@@ -12,12 +12,24 @@ import (
 
 // Write replaces the file at path, or makes it.
 func Write(path string, content []byte, mode fs.FileMode) error {
+	return write(path, content, mode, os.Rename)
+}
+
+// Create makes a file that must not be there yet: fs.ErrExist comes back when it is, also
+// when another process makes it at the same moment.
+func Create(path string, content []byte, mode fs.FileMode) error {
+	return write(path, content, mode, os.Link)
+}
+
+// write makes the content durable under a temporary name, has place give it its own, and
+// makes that durable too.
+func write(path string, content []byte, mode fs.FileMode, place func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // there only when something failed
+	defer os.Remove(f.Name()) // not there any more after a rename
 	err = f.Chmod(mode)
 	if err == nil {
 		_, err = f.Write(content)
@@ -29,12 +41,16 @@ func Write(path string, content []byte, mode fs.FileMode) error {
 		err = closed
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = place(f.Name(), path)
 	}
 	if err != nil {
 		return err
 	}
-	// The new name is in the directory, which has to reach the disk too.
+	return Sync(dir)
+}
+
+// Sync makes what names a directory has durable: a new name has to reach the disk too.
+func Sync(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

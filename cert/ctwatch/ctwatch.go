@@ -10,6 +10,7 @@
 package ctwatch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -175,11 +176,11 @@ func New(o Options) (*Watcher, error) {
 	default:
 		return nil, fmt.Errorf("ctwatch: from is %q; it must be %s or %s", o.From, FromNow, FromStart)
 	}
-	o.Batch = min(or(o.Batch, DefaultBatch), maxBatch)
-	o.Pass = or(o.Pass, DefaultPass)
-	o.Rate = or(o.Rate, DefaultRate)
-	o.Parallel = or(o.Parallel, DefaultParallel)
-	o.Stale = or(o.Stale, DefaultStale)
+	o.Batch = min(cmp.Or(o.Batch, DefaultBatch), maxBatch)
+	o.Pass = cmp.Or(o.Pass, DefaultPass)
+	o.Rate = cmp.Or(o.Rate, DefaultRate)
+	o.Parallel = cmp.Or(o.Parallel, DefaultParallel)
+	o.Stale = cmp.Or(o.Stale, DefaultStale)
 	if o.Batch < 0 || o.Rate < 0 || o.Parallel < 0 || o.Stale < 0 {
 		return nil, errors.New("ctwatch: batch, rate, parallel and stale cannot be negative")
 	}
@@ -325,12 +326,4 @@ func (r *recent) add(id string) {
 		r.next = (r.next + 1) % len(r.ring)
 	}
 	r.seen[id] = true
-}
-
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }

@@ -7,6 +7,7 @@
 package route53
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func New(ctx context.Context, s Settings) (*Provider, error) {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	s.Attempts, s.Backoff, s.Sync = or(s.Attempts, DefaultAttempts), or(s.Backoff, DefaultBackoff), or(s.Sync, DefaultSync)
+	s.Attempts, s.Backoff, s.Sync = cmp.Or(s.Attempts, DefaultAttempts), cmp.Or(s.Backoff, DefaultBackoff), cmp.Or(s.Sync, DefaultSync)
 	switch {
 	case s.DefaultTTL < 0:
 		return nil, fmt.Errorf("route53: a default TTL of %d seconds is not possible", s.DefaultTTL)
@@ -171,14 +172,6 @@ func New(ctx context.Context, s Settings) (*Provider, error) {
 }
 
 var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}$`)
-
-func or[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
 
 // credentials fetches the keys from where they are kept.
 func (s Settings) credentials(ctx context.Context) (aws.Credentials, error) {

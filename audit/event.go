@@ -93,6 +93,17 @@ const (
 	AcceptCertificate Action = "accept-certificate"
 	DestroyKey        Action = "destroy-key"
 	ProveCertificate  Action = "prove-certificate" // a CT log shows it, as promised
+
+	AttributeDrift      Action = "attribute-drift" // a provider's own log says who made an edit
+	ReportDrift         Action = "report-drift"    // of one month
+	HoldApply           Action = "hold-apply"      // it would take away more than the settings allow
+	ReleaseApply        Action = "release-apply"   // a person has looked at just that
+	WarnRecord          Action = "warn-record"     // a guard of the record does not do its work
+	RecoverRecord       Action = "recover-record"  // and does it again
+	TimestampCheckpoint Action = "timestamp-checkpoint"
+	ReceiveReport       Action = "receive-report"     // from a source outside
+	DetectOutOfBand     Action = "detect-out-of-band" // no approved change explains a report
+	ExportEvidence      Action = "export-evidence"
 )
 
 // MaxEvent bounds an event's canonical form. C2SP tlog-tiles gives an entry's length

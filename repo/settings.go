@@ -13,7 +13,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"slipway/secret"
 	"slipway/zone"
 )
 
@@ -40,18 +39,10 @@ type Settings struct {
 	Mail            MailTemplates     // what external zones with mail must say
 	PolicyLimits    PolicyLimits      // what one rule of the policies may take
 	Certificates    Certificates
-	Raw             []byte // the file as read
+	Apply           ApplyLimits    // of every zone that has none of its own
+	Record          RecordSettings // what guards the record, who is told of it and what it is told
+	Raw             []byte         // the file as read
 	Path            string
-}
-
-type Zone struct {
-	Visibility string // "internal" | "external"
-	Owner      zone.Name
-	Provider   string
-	DNSSEC     string // "" | "required"
-	Parked     bool
-	MaxEdits   int // record sets that one change usually edits at most; 0: the same as everywhere
-	MaxDeletes int // record sets that one change usually removes at most; 0: the same as everywhere
 }
 
 type Group struct {
@@ -65,14 +56,16 @@ type ApprovalRule struct {
 	Ticket       bool          // ticket: required
 }
 
-type Provider struct {
-	Type   string            // "zonefile", …
-	Params map[string]string // everything else, as strings
-}
+// Provider is where zones are served. Package provider/catalog opens it.
+type Provider = Part
 
 type TTLBounds struct{ Min, Max int } // seconds
 
-type DriftSettings struct{ Interval time.Duration } // default 5 minutes
+// DriftSettings say how often live zones are compared with what was approved.
+type DriftSettings struct {
+	Interval   time.Duration // default DefaultDriftInterval
+	Delegation time.Duration // of NS and DS at the parents; default DefaultDelegationInterval
+}
 
 // SettingsPath is where the settings of a zones repository stand.
 const SettingsPath = "slipway.yaml"
@@ -83,8 +76,10 @@ const (
 	DefaultYellowExpiry   = 7 * 24 * time.Hour  // also of every rule that names none
 	DefaultRedExpiry      = 14 * 24 * time.Hour // of the built-in red rule
 	DefaultDriftInterval  = 5 * time.Minute
-	DefaultMinTTL         = 60
-	DefaultMaxTTL         = 86400
+
+	DefaultDelegationInterval = time.Hour
+	DefaultMinTTL             = 60
+	DefaultMaxTTL             = 86400
 )
 
 const maxSettings = 1 << 20
@@ -104,7 +99,8 @@ func defaultSettings() *Settings {
 		Providers:       map[string]Provider{},
 		RestrictedTypes: map[string][]string{},
 		TTL:             TTLBounds{Min: DefaultMinTTL, Max: DefaultMaxTTL},
-		Drift:           DriftSettings{Interval: DefaultDriftInterval},
+		Drift:           DriftSettings{Interval: DefaultDriftInterval, Delegation: DefaultDelegationInterval},
+		Apply:           ApplyLimits{Deletes: 30, Updates: 30, From: 10},
 		Certificates:    defaultCertificates(),
 		Path:            SettingsPath,
 	}
@@ -139,7 +135,7 @@ func (p *settingsParser) all(root *yaml.Node) {
 var settingsKeys = []string{
 	"organisation", "domain", "brands", "allowed-external", "zones", "groups", "approvals", "providers",
 	"restricted-types", "third-parties", "administrators", "ttl", "drift", "soa",
-	"rules", "waivers", "mail", "policies", "certificates",
+	"rules", "waivers", "mail", "policies", "certificates", "apply", "record",
 }
 
 type settingsParser struct {
@@ -181,7 +177,7 @@ func (p *settingsParser) top(f field) {
 		}
 	case "providers":
 		for _, v := range p.fields(f.value, "providers", nil) {
-			s.Providers[v.name] = p.provider(v)
+			s.Providers[v.name] = p.part(v, "provider "+v.name, "zonefile")
 		}
 	case "restricted-types":
 		s.RestrictedTypes = map[string][]string{}
@@ -197,9 +193,18 @@ func (p *settingsParser) top(f field) {
 	case "ttl":
 		p.readTTL(f)
 	case "drift":
-		for _, b := range p.fields(f.value, "drift", []string{"interval"}) {
-			s.Drift.Interval = p.duration(b.value, "drift interval", time.Second, 31*24*time.Hour)
+		for _, b := range p.fields(f.value, "drift", []string{"interval", "delegation"}) {
+			switch b.name {
+			case "interval":
+				s.Drift.Interval = p.duration(b.value, "drift interval", time.Second, 31*24*time.Hour)
+			case "delegation":
+				s.Drift.Delegation = p.duration(b.value, "drift delegation", time.Second, 31*24*time.Hour)
+			}
 		}
+	case "apply":
+		s.Apply = p.applyLimits(f.value, "apply", s.Apply)
+	case "record":
+		p.readRecord(f)
 	case "rules":
 		p.readRules(f)
 	case "waivers":
@@ -215,51 +220,6 @@ func (p *settingsParser) top(f field) {
 		for _, b := range p.fields(f.value, "soa", []string{"mname", "rname"}) {
 			s.SOA[b.name] = string(p.name(b.value, "soa "+b.name))
 		}
-	}
-}
-
-// readZones reads the zones, which stand beside the key directory.
-func (p *settingsParser) readZones(f field) {
-	for _, z := range p.fields(f.value, "zones", nil) {
-		if z.name == "directory" {
-			dir := strings.TrimSuffix(p.text(z.value, "zones directory"), "/")
-			if dir == "" || (dir != "." && checkPath(dir) != nil) {
-				p.fail(z.value, `write a folder of the repository, such as zones, or "." for its root`,
-					"zones directory: %q is not a folder of the repository", dir)
-			}
-			p.s.ZonesDirectory = dir
-			continue
-		}
-		name := p.name(z.key, "zone")
-		if _, twice := p.s.Zones[name]; twice {
-			p.fail(z.key, "remove one of the two", "zone %s stands twice", name)
-		}
-		settings := Zone{Visibility: "external"}
-		for _, k := range p.fields(z.value, "zone "+z.name, []string{"visibility", "owner", "provider", "dnssec", "parked", "max-edits", "max-deletes"}) {
-			switch k.name {
-			case "visibility":
-				settings.Visibility = p.oneOf(k.value, "visibility", "internal", "external")
-				if settings.Visibility == "" {
-					settings.Visibility = "external"
-				}
-			case "owner":
-				settings.Owner = p.name(k.value, "owner")
-			case "provider":
-				settings.Provider = p.text(k.value, "provider")
-			case "dnssec":
-				if p.oneOf(k.value, "dnssec", "required", "none") == "required" {
-					settings.DNSSEC = "required"
-				}
-			case "parked":
-				settings.Parked = p.boolean(k.value, "parked")
-			case "max-edits":
-				settings.MaxEdits = p.number(k.value, "max-edits", 1, 1_000_000)
-			case "max-deletes":
-				settings.MaxDeletes = p.number(k.value, "max-deletes", 1, 1_000_000)
-			}
-		}
-		p.s.Zones[name] = settings
-		p.zones = append(p.zones, z)
 	}
 }
 
@@ -288,25 +248,6 @@ func (p *settingsParser) rule(f field) ApprovalRule {
 		r.Count = 1 // of any_of; every group of all_of is one person anyway
 	}
 	return r
-}
-
-func (p *settingsParser) provider(f field) Provider {
-	out := Provider{Params: map[string]string{}}
-	for _, k := range p.fields(f.value, "provider "+f.name, nil) {
-		v := p.text(k.value, "provider "+f.name+" "+k.name)
-		if _, err := secret.Parse(v); err != nil && v != "" && secret.NamesSecret(k.name) { // the error does not repeat v
-			p.fail(k.value, err.Error(), "provider %s: %s is not where a credential is kept", f.name, k.name)
-		}
-		if k.name == "type" {
-			out.Type = v
-		} else {
-			out.Params[k.name] = v
-		}
-	}
-	if out.Type == "" {
-		p.fail(f.key, "add type, for example `type: zonefile`", "provider %s has no type", f.name)
-	}
-	return out
 }
 
 func (p *settingsParser) groups(n *yaml.Node, what string) []string {
@@ -382,9 +323,11 @@ func (p *settingsParser) finish() {
 	}
 	for _, f := range p.zones {
 		z := s.Zones[p.name(f.key, "zone")]
-		if _, ok := s.Providers[z.Provider]; z.Provider != "" && !ok {
-			p.fail(f.key, "add it under providers, or name one of: "+strings.Join(slices.Sorted(maps.Keys(s.Providers)), ", "),
-				"zone %s names provider %q, which is not defined", f.name, z.Provider)
+		for _, name := range z.Providers {
+			if _, ok := s.Providers[name]; !ok {
+				p.fail(f.key, "add it under providers, or name one of: "+strings.Join(slices.Sorted(maps.Keys(s.Providers)), ", "),
+					"zone %s names provider %q, which is not defined", f.name, name)
+			}
 		}
 	}
 	s.finishCertificates()

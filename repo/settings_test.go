@@ -51,8 +51,8 @@ func TestParseSettings(t *testing.T) {
 		Brands:         []string{"finmicro", "finpay"},
 		ZonesDirectory: "zones",
 		Zones: map[zone.Name]Zone{
-			"apps.finmicro.example": {Visibility: "internal", Owner: "finmicro.example", Provider: "local"},
-			"finmicro.example":      {Visibility: "external", Owner: "finmicro.example", Provider: "route53-main", DNSSEC: "required"},
+			"apps.finmicro.example": {Visibility: "internal", Owner: "finmicro.example", Provider: "local", Providers: []string{"local"}},
+			"finmicro.example":      {Visibility: "external", Owner: "finmicro.example", Provider: "route53-main", Providers: []string{"route53-main"}, DNSSEC: "required"},
 		},
 		Groups: map[string]Group{
 			"infosec": {Members: []string{"ivy@finmicro.example"}}, "platform-ops": {Members: []string{"omar@finmicro.example"}},
@@ -69,7 +69,8 @@ func TestParseSettings(t *testing.T) {
 		},
 		RestrictedTypes: defaultSettings().RestrictedTypes,
 		TTL:             TTLBounds{60, 86400},
-		Drift:           DriftSettings{5 * time.Minute},
+		Drift:           DriftSettings{Interval: 5 * time.Minute, Delegation: time.Hour},
+		Apply:           ApplyLimits{Deletes: 30, Updates: 30, From: 10},
 		Raw:             []byte(designSettings),
 		Path:            "slipway.yaml",
 	}
@@ -103,6 +104,14 @@ func TestSettingsFaults(t *testing.T) {
 		{"unknown provider", "zones:\n  x.example: {provider: nowhere}\n", `names provider "nowhere", which is not defined`},
 		{"provider without type", "providers:\n  local: {}\n", "provider local has no type"},
 		{"bad address", "administrators: [ana]\n", `administrators: "ana" is not an e-mail address`},
+		{"provider twice in a zone", "providers: {a: {type: x}}\nzones:\n  x.example: {provider: [a, a]}\n", "names provider a twice"},
+		{"second provider unknown", "providers: {a: {type: x}}\nzones:\n  x.example: {provider: [a, b]}\n", `names provider "b", which is not defined`},
+		{"no provider in the list", "zones:\n  x.example: {provider: []}\n", "names 0 providers"},
+		{"share without a sign", "apply: {max-deletes: 30}\n", `apply max-deletes: "30" is not a share between 1% and 100%`},
+		{"auto-revert of anything", "zones:\n  x.example: {auto-revert: {a-day: 2}}\n", "does not say how many record sets"},
+		{"quorum too large", "record:\n  quorum: 2\n  witnesses: {w: {type: witness}}\n", "slipway.yaml:2: record quorum: 2 of 1 witnesses can never cosign"},
+		{"mirror without type", "record:\n  mirrors: {vault: {bucket: b}}\n", "record mirrors vault has no type"},
+		{"mirror with its secret", "record:\n  mirrors: {vault: {type: s3, secret-key: hunter2hunter2}}\n", "record mirrors vault: secret-key is not where a credential is kept"},
 		{"member twice", "groups:\n  legal: {members: [a@x.example, A@x.example]}\n", "stands twice"},
 		{"ttl turned round", "ttl: {min: 60, max: 5}\n", "is above the highest"},
 		{"ttl too high", "ttl: {max: 2147483648}\n", "is not such a number"},
@@ -131,10 +140,10 @@ func TestSettingsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Zones["a.finmicro.example"]; got != (Zone{Visibility: "external", Owner: "finmicro.example"}) {
+	if got := s.Zones["a.finmicro.example"]; !reflect.DeepEqual(got, Zone{Visibility: "external", Owner: "finmicro.example"}) {
 		t.Errorf("a zone below the domain: %+v", got)
 	}
-	if got := s.Zones["other.example"]; got != (Zone{Visibility: "external"}) {
+	if got := s.Zones["other.example"]; !reflect.DeepEqual(got, Zone{Visibility: "external"}) {
 		t.Errorf("a zone of an unknown owner: %+v", got)
 	}
 }
@@ -252,6 +261,35 @@ func TestProviderSecrets(t *testing.T) {
 		if err != nil && (!strings.HasPrefix(err.Error(), "slipway.yaml:4: ") || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "aHVudG")) {
 			t.Errorf("%s: %v", setting, err)
 		}
+	}
+}
+
+func TestRecordSettings(t *testing.T) {
+	s, err := ParseSettings("slipway.yaml", []byte(`
+providers: {a: {type: zonefile}, b: {type: powerdns}}
+apply: {max-deletes: 20%, from: 5}
+zones:
+  x.example: {provider: [a, b], partial: true, apply: {max-deletes: 50%}, auto-revert: {most: 3}}
+record:
+  witnesses: {legal: {type: witness, url: "https://w.x.example"}, audit: {type: witness}}
+  quorum: 1
+  mirrors: {vault: {type: s3, secret-key: env:VAULT_KEY}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := s.Zones["x.example"]
+	if z.Provider != "a" || !reflect.DeepEqual(z.Providers, []string{"a", "b"}) || !z.Partial || z.AutoRevert != (AutoRevert{Most: 3, ADay: 1}) {
+		t.Errorf("zone: %+v", z)
+	}
+	if got := s.Limits("x.example"); got != (ApplyLimits{Deletes: 50, Updates: 30, From: 5}) {
+		t.Errorf("limits of the zone: %+v", got)
+	}
+	if got := s.Limits("y.example"); got != (ApplyLimits{Deletes: 20, Updates: 30, From: 5}) {
+		t.Errorf("limits of another zone: %+v", got)
+	}
+	if r := s.Record; r.Quorum != 1 || len(r.Witnesses) != 2 || r.Witnesses["legal"].Params["url"] == "" || r.Mirrors["vault"].Type != "s3" {
+		t.Errorf("record: %+v", r)
 	}
 }
 

@@ -4,8 +4,8 @@
 // approved; it talks to no server itself. One directory below it holds one
 // provider each, all in the same shape; zonefile is the embedded one and
 // providertest the suite that every one of them passes. Read this file first, then
-// digest.go, and order.go, which says in which order a plan is made so that no name
-// breaks on the way.
+// digest.go, limits.go, which says what a plan is and when it takes too much at once, and
+// order.go, which says in which order a plan is made so that no name breaks on the way.
 package provider
 
 import (

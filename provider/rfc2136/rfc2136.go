@@ -4,20 +4,23 @@
 // what it takes to be there already, so that the server itself refuses one that was
 // planned against another zone. The package makes no zones, since the protocol cannot, and
 // leaves what DNSSEC signing makes to the server. Read this file first, then transfer.go
-// and update.go; wire.go looks into messages and checks signatures.
+// and update.go; known.go asks whether a zone is still the one that was read before, and
+// wire.go looks into messages and checks signatures.
 package rfc2136
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"slipway/provider"
 	"slipway/provider/service"
+	"slipway/repo/cache"
 	"slipway/secret"
 	"slipway/zone"
 )
@@ -52,16 +55,12 @@ type Provider struct {
 	s   Settings
 	key *key
 
+	kept     *cache.Dir  // what transfers said, for the next process
+	noSerial atomic.Bool // the server does not answer IXFR
+
 	// mu guards seen, for no longer than a look-up.
 	mu   sync.Mutex
 	seen map[zone.Name]known
-}
-
-// known is what was found out about a zone by the digest of its transfer. A zone that
-// was changed in any way, its serial included or not, has another.
-type known struct {
-	transfer [sha256.Size]byte
-	live     provider.Live // without sets
 }
 
 // New checks the settings. It does not ask the server.
@@ -101,6 +100,9 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 		return fail(err)
 	}
 	p := &Provider{s: s, key: k, seen: map[zone.Name]known{}}
+	if s.Journal != "" {
+		p.kept = cache.Open(filepath.Join(s.Journal, "transfers"), maxKept)
+	}
 	p.Provider = service.New(service.Service{Name: s.Name, DefaultTTL: s.DefaultTTL, Journal: journal, Read: p.open, Check: check, Now: s.Now})
 	return p, nil
 }
@@ -108,19 +110,6 @@ func New(_ context.Context, s Settings) (*Provider, error) {
 // Servers are the servers that answer for the zones: the one that is changed.
 func (p *Provider) Servers(context.Context, zone.Name) ([]string, error) {
 	return []string{p.s.Server}, nil
-}
-
-// Summary implements provider.Summariser: the zone is transferred whole, since a serial
-// does not tell of every edit, and taken apart only when it is another one than the last
-// time.
-func (p *Provider) Summary(ctx context.Context, z zone.Name) (*provider.Live, error) {
-	v, err := p.read(ctx, z, true)
-	if err != nil {
-		return nil, service.Fault(z, err)
-	}
-	live := *v.live
-	live.Sets = nil
-	return &live, nil
 }
 
 func (p *Provider) open(ctx context.Context, z zone.Name) (service.Zone, error) {

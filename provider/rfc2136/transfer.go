@@ -1,7 +1,6 @@
 package rfc2136
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -42,6 +41,11 @@ func (p *Provider) read(ctx context.Context, z zone.Name, brief bool) (*version,
 		return nil, err
 	}
 	messages, err := p.transfer(ctx, z)
+	return p.taken(z, messages, err, brief)
+}
+
+// taken is the zone of a transfer.
+func (p *Provider) taken(z zone.Name, messages []*message, err error, brief bool) (*version, error) {
 	if errors.Is(err, errNoZone) {
 		return &version{p: p, live: service.Absent(z, p.s.DefaultTTL)}, nil
 	}
@@ -54,11 +58,8 @@ func (p *Provider) read(ctx context.Context, z zone.Name, brief bool) (*version,
 	}
 	sum := [sha256.Size]byte(digest.Sum(nil))
 	if brief {
-		p.mu.Lock()
-		k, ok := p.seen[z]
-		p.mu.Unlock()
-		if ok && k.transfer == sum {
-			return &version{p: p, live: &k.live}, nil
+		if live, ok := p.recall(z, sum); ok {
+			return &version{p: p, live: live}, nil
 		}
 	}
 	soa, sets, err := records(z, messages)
@@ -66,11 +67,7 @@ func (p *Provider) read(ctx context.Context, z zone.Name, brief bool) (*version,
 		return nil, fmt.Errorf("%w: %w", provider.ErrDamaged, err)
 	}
 	live := service.NewLive(z, sets, soa.Serial, p.s.DefaultTTL)
-	short := *live
-	short.Sets = nil
-	p.mu.Lock()
-	p.seen[z] = known{sum, short}
-	p.mu.Unlock()
+	p.remember(z, sum, live)
 	return &version{p: p, live: live, soa: soa}, nil
 }
 
@@ -91,14 +88,22 @@ func (p *Provider) transfer(ctx context.Context, z zone.Name) ([]*message, error
 	if err != nil {
 		return nil, err
 	}
+	return c.whole(v, nil)
+}
+
+// whole receives the messages of a transfer. first is one that was received already, or nil.
+func (c *connection) whole(v *verifier, first *message) ([]*message, error) {
 	var messages []*message
 	for size, records := 0, 0; ; {
-		m, err := c.receive(v)
-		if err != nil {
-			return nil, err
+		m := first
+		if first = nil; m == nil {
+			var err error
+			if m, err = c.receive(v); err != nil {
+				return nil, err
+			}
 		}
 		if m.rcode != dns.RcodeSuccess {
-			return nil, p.transferRefused(m)
+			return nil, c.p.transferRefused(m)
 		}
 		if size += len(m.wire); size > maxTransfer {
 			return nil, fmt.Errorf("the transfer has more than %d bytes: the zone is too large", maxTransfer)
@@ -133,11 +138,14 @@ func (p *Provider) transferRefused(m *message) error {
 // far it is with signing it (sig-signing-type in its settings).
 const signingState = 65534
 
-// records takes a transfer apart. The text form is what package zone reads zones from,
-// with all that it knows of record types.
+// records takes a transfer apart.
 func records(z zone.Name, messages []*message) (*dns.SOA, []zone.RRSet, error) {
-	var text bytes.Buffer
 	var soa *dns.SOA
+	n := 0
+	for _, m := range messages {
+		n += m.answers
+	}
+	all := make([]dns.RR, 0, n)
 	for i, m := range messages {
 		var msg dns.Msg
 		if err := msg.Unpack(m.wire); err != nil {
@@ -155,11 +163,10 @@ func records(z zone.Name, messages []*message) (*dns.SOA, []zone.RRSet, error) {
 			if rr.Header().Rrtype == signingState {
 				continue
 			}
-			text.WriteString(rr.String())
-			text.WriteByte('\n')
+			all = append(all, rr)
 		}
 	}
-	_, sets, err := zone.ReadMaster(&text, z, "the transfer")
+	_, sets, err := zone.FromRecords(all, z, "the transfer")
 	if err != nil {
 		return nil, nil, err
 	}

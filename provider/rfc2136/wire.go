@@ -31,7 +31,8 @@ type message struct {
 	wire       []byte
 	answer     []byte // the answer section
 	answers    int
-	first      uint16 // types of the first and last records of the answer section
+	first      uint16 // types of the first, second and last records of the answer section
+	second     uint16
 	last       uint16
 	tsigAt     int // where the TSIG record begins; 0 without one
 	tsig       signature
@@ -72,8 +73,11 @@ func parse(wire []byte) (*message, error) {
 		if !ok {
 			return nil, errShort
 		}
-		if i == 0 {
+		switch i {
+		case 0:
 			m.first = typ
+		case 1:
+			m.second = typ
 		}
 		m.last, at = typ, next
 	}

@@ -114,6 +114,11 @@ func (x *Index) prepare(ctx context.Context) error {
 			return fmt.Errorf("index: %w", err)
 		}
 	}
+	return x.prepareFind(ctx)
+}
+
+// prepareFind prepares what reading needs.
+func (x *Index) prepareFind(ctx context.Context) error {
 	for text, statement := range map[string]**sql.Stmt{
 		"SELECT e.idx, e.json FROM once o JOIN events e ON e.idx = o.idx WHERE o.key = ?": &x.find.once,
 		"SELECT idx, json FROM events WHERE event_id = ? LIMIT 1":                         &x.find.event,

@@ -32,8 +32,17 @@ const (
 // 2.2.1). Within a part, deletes come first; a provider that cannot make a part at
 // once has at least no conflict then.
 func Order(edits []zone.Edit) [][]zone.Edit {
+	parts, order := ordered(edits)
+	out := make([][]zone.Edit, len(order))
+	for at, i := range order {
+		out[at] = parts[i].edits
+	}
+	return out
+}
+
+// ordered returns the parts of edits, and the order in which they are made.
+func ordered(edits []zone.Edit) (parts []part, order []int) {
 	byName := make(map[zone.Name]int, len(edits))
-	var parts []part
 	for _, e := range edits {
 		i, ok := byName[e.Name]
 		if !ok {
@@ -51,7 +60,7 @@ func Order(edits []zone.Edit) [][]zone.Edit {
 	for i := range parts {
 		byName[parts[i].name] = i
 	}
-	order := targetsFirst(parts, byName)
+	order = targetsFirst(parts, byName)
 	rank := make([]int, len(parts))
 	for at, i := range order {
 		rank[i] = at
@@ -62,11 +71,7 @@ func Order(edits []zone.Edit) [][]zone.Edit {
 	slices.SortFunc(order, func(i, j int) int {
 		return cmp.Or(cmp.Compare(parts[i].stage, parts[j].stage), cmp.Compare(rank[i], rank[j]))
 	})
-	out := make([][]zone.Edit, len(order))
-	for at, i := range order {
-		out[at] = parts[i].edits
-	}
-	return out
+	return parts, order
 }
 
 // part is all edits of one name.

@@ -9,9 +9,11 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +40,17 @@ type Live struct {
 	// be without one. Where the approved zone says nothing about it, it is the
 	// provider's business and stays as it is; see WithTTLs.
 	ApexNS *zone.RRSet
+
+	// Parts is the zone as each of several providers has it, where they should agree and do
+	// not. Sets is then only a view: whatever any of them has, the first one's where they
+	// differ; and Digest is of all of them together, so that it is no content's.
+	Parts []Part
+}
+
+// Part is a zone as one of the providers has it that serve it together.
+type Part struct {
+	Provider string // what slipway.yaml calls it
+	Live     *Live
 }
 
 // Plan is the whole desired content of one zone and what differs now.
@@ -62,6 +75,8 @@ type Receipt struct {
 	Applied        bool      `json:"applied"` // false: it was already so
 	At             time.Time `json:"at"`
 	Name           string    `json:"-"`
+
+	Parts []Receipt `json:"parts,omitempty"` // of each provider, where several serve the zone
 }
 
 // Provider serves zones. There are several real ones; this is the seam.
@@ -126,15 +141,36 @@ func NewPlan(z zone.Name, desired []zone.RRSet, live *Live, changeID, commit str
 	if expect == "" {
 		expect = Digest(live.Sets)
 	}
-	desired = live.WithTTLs(desired)
+	edits := live.Edits(z, desired)
 	return Plan{
 		Zone:     z,
-		Desired:  desired,
-		Edits:    zone.Diff(z, live.Sets, desired),
+		Desired:  live.WithTTLs(desired),
+		Edits:    edits,
 		Expect:   expect,
 		ChangeID: changeID,
 		Commit:   commit,
 	}
+}
+
+// Edits is what has to change for the zone to be as desired, sorted by name, then type. Of a
+// zone whose providers do not agree it is what has to change at any of them, one edit for
+// each record set: an update before a create.
+func (l *Live) Edits(z zone.Name, desired []zone.RRSet) []zone.Edit {
+	if len(l.Parts) == 0 {
+		return zone.Diff(z, l.Sets, l.WithTTLs(desired))
+	}
+	byKey := make(map[zone.Key]zone.Edit)
+	for _, part := range l.Parts {
+		for _, e := range zone.Diff(z, part.Live.Sets, part.Live.WithTTLs(desired)) {
+			key := zone.Key{Name: e.Name, Type: e.Type}
+			if had, ok := byKey[key]; !ok || had.Op == zone.Create {
+				byKey[key] = e
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(byKey), func(a, b zone.Edit) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
+	})
 }
 
 // WithTTLs returns sets as this provider would have them: with its default TTL

@@ -9,6 +9,7 @@ package providertest
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -210,7 +211,7 @@ func runAgain(t *testing.T, s *subject) {
 		t.Errorf("the second run is of %v, the first of %v", again.At, first.At)
 	}
 	again.At = first.At
-	if *again != *first {
+	if !reflect.DeepEqual(again, first) {
 		t.Errorf("run again after a kill, the receipt is another one:\n%+v\n%+v", first, again)
 	}
 }

@@ -78,7 +78,7 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 	before := live.Digest
 	switch {
 	case plan.Expect == provider.ExpectAnything, plan.Expect == live.Digest:
-	case begun && !e.done() && e.Before == plan.Expect && mixture(live.Sets, base(plan), plan.Desired):
+	case begun && !e.done() && e.Before == plan.Expect && provider.Mixture(live.Sets, plan.Base(), plan.Desired):
 		before = e.Before
 	default:
 		return nil, &provider.DriftedError{Zone: plan.Zone, Expect: plan.Expect, Found: live.Digest}
@@ -91,13 +91,14 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 		return nil, err
 	}
 	parts := provider.Order(zone.Diff(plan.Zone, live.Sets, plan.Desired))
+	var come []zone.RRSet
 	for _, edit := range slices.Concat(parts...) {
-		if edit.After == nil {
-			continue
+		if edit.After != nil {
+			come = append(come, *edit.After)
 		}
-		if err := Blocked(*edit.After, now.Unmanaged()); err != nil {
-			return nil, err
-		}
+	}
+	if err := provider.Blocked(come, now.Unmanaged()); err != nil {
+		return nil, err
 	}
 	change, failed := now.Write(ctx, parts)
 	if errors.Is(failed, errRefused) {
@@ -118,7 +119,7 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 		return s.finish(plan, e, found, change)
 	case failed != nil && found.Digest == live.Digest:
 		return nil, failed // nothing was changed
-	case !mixture(found.Sets, live.Sets, plan.Desired):
+	case !provider.Mixture(found.Sets, live.Sets, plan.Desired):
 		// Not by us: what was live, what was asked for, or something in between.
 		if failed == nil {
 			failed = fmt.Errorf("the provider accepted this change, and then was found to differ from it in %s", summary(zone.Diff(plan.Zone, found.Sets, plan.Desired)))
@@ -202,67 +203,6 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string        { return e.err.Error() }
 func (e *refusedError) Unwrap() error        { return e.err }
 func (e *refusedError) Is(target error) bool { return target == errRefused }
-
-// base is the zone that a plan was made against, which its edits and its desired content
-// tell together; nil when they do not belong together.
-func base(plan provider.Plan) []zone.RRSet {
-	sets := make(map[zone.Key]zone.RRSet, len(plan.Desired))
-	for _, set := range plan.Desired {
-		sets[set.Key()] = set
-	}
-	for _, e := range plan.Edits {
-		key := zone.Key{Name: e.Name, Type: e.Type}
-		delete(sets, key)
-		if e.Before != nil {
-			sets[key] = *e.Before
-		}
-	}
-	out := make([]zone.RRSet, 0, len(sets))
-	for _, set := range sets {
-		out = append(out, set)
-	}
-	if provider.Digest(out) != plan.Expect {
-		return nil
-	}
-	return out
-}
-
-// mixture reports whether every record of live is one of before or of after, and every
-// record that both have is there: what a change looks like that stopped half-way, and
-// nothing that anybody else did.
-func mixture(live, before, after []zone.RRSet) bool {
-	type state struct{ before, live, after zone.RRSet }
-	sets := make(map[zone.Key]*state)
-	at := func(k zone.Key) *state {
-		if sets[k] == nil {
-			sets[k] = &state{}
-		}
-		return sets[k]
-	}
-	for _, s := range before {
-		at(s.Key()).before = s
-	}
-	for _, s := range live {
-		at(s.Key()).live = s
-	}
-	for _, s := range after {
-		at(s.Key()).after = s
-	}
-	for _, s := range sets {
-		if len(s.live.Values) > 0 && s.live.TTL != s.before.TTL && s.live.TTL != s.after.TTL {
-			return false
-		}
-		for _, v := range s.live.Values {
-			if !slices.Contains(s.before.Values, v) && !slices.Contains(s.after.Values, v) {
-				return false
-			}
-		}
-		if s.before.Equal(s.after) && !s.live.Equal(s.before) {
-			return false // a set that nobody asked to change
-		}
-	}
-	return true
-}
 
 // summary names the first few sets of some edits.
 func summary(edits []zone.Edit) string {

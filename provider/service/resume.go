@@ -18,5 +18,5 @@ func (s Service) Resumes(plan provider.Plan, live, before *provider.Live) (bool,
 	if !begun || e.done() || e.Before != provider.Digest(sets) {
 		return false, nil
 	}
-	return mixture(live.Sets, sets, live.WithTTLs(plan.Desired)), nil
+	return provider.Mixture(live.Sets, sets, live.WithTTLs(plan.Desired)), nil
 }

@@ -87,25 +87,8 @@ func (p Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool
 	return p.service.Resumes(plan, live, before)
 }
 
-// Unmanaged is something in a live zone that has no form in a zones repository, such as a
-// weighted record set. It is never changed or removed, and a change that needs its place
-// is refused.
-type Unmanaged struct {
-	Name zone.Name
-	Type string
-	Why  string // in plain words
-}
-
-// Blocked returns an error when a set would take the place of something unmanaged.
-func Blocked(set zone.RRSet, unmanaged []Unmanaged) error {
-	for _, u := range unmanaged {
-		if u.Name == set.Name && (u.Type == set.Type || u.Type == "CNAME" || set.Type == "CNAME") {
-			return fmt.Errorf("%s %s cannot be set: there is a %s record of that name which Slipway does not manage (%s), and it is never replaced by accident. "+
-				"Remove it at the provider first, if nobody needs it", set.Type, set.Name, u.Type, u.Why)
-		}
-	}
-	return nil
-}
+// Unmanaged is something in a live zone that is not Slipway's business.
+type Unmanaged = provider.Unmanaged
 
 // Fault names the zone in an error, once.
 func Fault(z zone.Name, err error) error {

@@ -49,7 +49,7 @@ func (s Service) Apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 	if s.Sleep == nil {
 		s.Sleep = Pause
 	}
-	unlock, err := s.Journal.lock(ctx, plan.Zone)
+	unlock, err := s.Journal.Lock(ctx, plan.Zone)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.Journal.load(plan.Zone)
+	e, err := s.Journal.Load(plan.Zone)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 		before = e.Before // planned anew after a kill: it is still the same apply
 	}
 	e = entry{Change: plan.ChangeID, Commit: plan.Commit, Asked: asked, SerialBefore: live.Serial, Before: before, After: after, Live: live.Digest}
-	if err := s.Journal.save(plan.Zone, e); err != nil {
+	if err := s.Journal.Save(plan.Zone, e); err != nil {
 		return nil, err
 	}
 	parts := provider.Order(zone.Diff(plan.Zone, live.Sets, plan.Desired))
@@ -127,7 +127,7 @@ func (s Service) apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 		return nil, errors.Join(&provider.DriftedError{Zone: plan.Zone, Expect: plan.Expect, Found: found.Digest}, failed)
 	}
 	e.Live = found.Digest
-	if err := s.Journal.save(plan.Zone, e); err != nil {
+	if err := s.Journal.Save(plan.Zone, e); err != nil {
 		return nil, err
 	}
 	left := zone.Diff(plan.Zone, found.Sets, plan.Desired)
@@ -154,7 +154,7 @@ func (s Service) already(plan provider.Plan, live *provider.Live, e entry, begun
 
 func (s Service) finish(plan provider.Plan, e entry, live *provider.Live, change string) (*provider.Receipt, error) {
 	e.ProviderChange, e.Serial, e.At, e.Live, e.After = change, live.Serial, s.Now().UTC(), live.Digest, live.Digest
-	if err := s.Journal.save(plan.Zone, e); err != nil {
+	if err := s.Journal.Save(plan.Zone, e); err != nil {
 		return nil, err
 	}
 	return s.receipt(plan.Zone, e), nil

@@ -8,7 +8,7 @@ import (
 // on the zone that it was first made against, and live must be a mixture of that and of
 // what the plan asks for.
 func (s Service) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
-	e, err := s.Journal.load(plan.Zone)
+	e, err := s.Journal.Load(plan.Zone)
 	if err != nil {
 		return false, Fault(plan.Zone, err)
 	}

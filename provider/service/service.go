@@ -82,6 +82,14 @@ func (p Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Rece
 	return p.service.Apply(ctx, plan)
 }
 
+// Check refuses a record set that the service cannot hold, without asking it.
+func (p Provider) Check(z zone.Name, set zone.RRSet) error {
+	if p.service.Check == nil {
+		return nil
+	}
+	return p.service.Check(z, set)
+}
+
 // Resumes implements provider.Resumer.
 func (p Provider) Resumes(plan provider.Plan, live, before *provider.Live) (bool, error) {
 	return p.service.Resumes(plan, live, before)

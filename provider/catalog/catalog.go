@@ -17,6 +17,7 @@ import (
 
 	"slipway/provider"
 	"slipway/provider/zonefile"
+	"slipway/repo"
 	"slipway/secret"
 	"slipway/zone"
 )
@@ -92,6 +93,20 @@ func (c *Catalog) Open(ctx context.Context, name, typ string, params map[string]
 		return nil, err
 	}
 	c.open[name] = &opened{p: p, from: from, secrets: sum, at: now}
+	return p, nil
+}
+
+// OpenZone returns what serves a zone as s names it: the one way to open a zone's provider.
+func (c *Catalog) OpenZone(ctx context.Context, s *repo.Settings, z zone.Name) (provider.Provider, error) {
+	name := s.Zones[z].Provider
+	set, ok := s.Providers[name]
+	if !ok {
+		return nil, fmt.Errorf("zone %s: provider %q is not in slipway.yaml", z, name)
+	}
+	p, err := c.Open(ctx, name, set.Type, set.Params)
+	if err != nil {
+		return nil, fmt.Errorf("zone %s: %w", z, err)
+	}
 	return p, nil
 }
 

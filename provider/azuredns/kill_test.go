@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"reflect"
 	"sync"
 	"testing"
 
@@ -95,7 +96,7 @@ func killAt(t *testing.T, self string, n int, served bool) bool {
 		t.Errorf("killed at request %d (served: %v): %+v, %v", n, served, r, err)
 		return true
 	}
-	if again, err := open(t, s).Apply(t.Context(), plan); err != nil || *again != *r {
+	if again, err := open(t, s).Apply(t.Context(), plan); err != nil || !reflect.DeepEqual(again, r) {
 		t.Errorf("killed at request %d (served: %v), and a third run: %+v, %v", n, served, again, err)
 	}
 	return true

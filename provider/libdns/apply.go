@@ -42,7 +42,7 @@ func (s *state) Write(ctx context.Context, parts [][]zone.Edit) (string, error) 
 	if !s.live.Exists {
 		return "", service.Refused(errors.New("there is no such zone at the service: add it there first"))
 	}
-	desired := after(s.live.Sets, parts)
+	asked := slices.Concat(parts...)
 	calls := 0
 	for pass := range passes {
 		for _, part := range parts {
@@ -57,7 +57,7 @@ func (s *state) Write(ctx context.Context, parts [][]zone.Edit) (string, error) 
 		if err := s.load(ctx); err != nil {
 			return "", err
 		}
-		if parts = provider.Order(zone.Diff(s.zone, s.live.Sets, desired)); len(parts) == 0 {
+		if parts = provider.Order(s.left(asked)); len(parts) == 0 {
 			break
 		}
 		// Perhaps it only does not show yet; then nothing is to be made again.
@@ -68,7 +68,7 @@ func (s *state) Write(ctx context.Context, parts [][]zone.Edit) (string, error) 
 			if err := s.load(ctx); err != nil {
 				return "", err
 			}
-			if parts = provider.Order(zone.Diff(s.zone, s.live.Sets, desired)); len(parts) == 0 {
+			if parts = provider.Order(s.left(asked)); len(parts) == 0 {
 				break
 			}
 		}
@@ -76,24 +76,23 @@ func (s *state) Write(ctx context.Context, parts [][]zone.Edit) (string, error) 
 	return fmt.Sprintf("none: this service gives changes no names (%d calls)", calls), nil
 }
 
-// after is what sets become by edits.
-func after(sets []zone.RRSet, parts [][]zone.Edit) []zone.RRSet {
-	gone := map[zone.Key]bool{}
-	var out []zone.RRSet
-	for _, part := range parts {
-		for _, e := range part {
-			gone[zone.Key{Name: e.Name, Type: e.Type}] = true
-			if e.After != nil {
-				out = append(out, *e.After)
-			}
+// left is what is not yet as edits ask for. It looks at their record sets alone: what
+// somebody else adds to the zone meanwhile is not to be taken out again.
+func (s *state) left(edits []zone.Edit) []zone.Edit {
+	now := make(map[zone.Key]*zone.RRSet, len(s.live.Sets))
+	for i := range s.live.Sets {
+		now[s.live.Sets[i].Key()] = &s.live.Sets[i]
+	}
+	var have, want []zone.RRSet
+	for _, e := range edits {
+		if set := now[zone.Key{Name: e.Name, Type: e.Type}]; set != nil {
+			have = append(have, *set)
+		}
+		if e.After != nil {
+			want = append(want, *e.After)
 		}
 	}
-	for _, set := range sets {
-		if !gone[set.Key()] {
-			out = append(out, set)
-		}
-	}
-	return out
+	return zone.Diff(s.zone, have, want)
 }
 
 // edit makes one edit, and returns how many calls it took. single makes it record by

@@ -3,6 +3,7 @@ package libdns_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +111,7 @@ func TestEveryInterruption(t *testing.T) {
 			}
 			writes := m.writes
 			again, err := open(t, dir, m).Apply(t.Context(), plan)
-			if err != nil || *again != *r || m.writes != writes {
+			if err != nil || !reflect.DeepEqual(again, r) || m.writes != writes {
 				t.Errorf("%s at step %d: a third run gives %+v, %v", name, at, again, err)
 			}
 			kept, err := p.Unmanaged(t.Context(), z)

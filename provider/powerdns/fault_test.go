@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -96,7 +97,7 @@ func TestBrokenNetwork(t *testing.T) {
 			if !r.Applied || r.Before != before.Digest || r.After != live.Digest || r.Serial != live.Serial || r.Serial != before.Serial+1 {
 				t.Errorf("broken %s request %d (%v) and run again: %+v, live %s serial %d", name, at, err, r, live.Digest, live.Serial)
 			}
-			if again := apply(t, p, plan); *again != *r {
+			if again := apply(t, p, plan); !reflect.DeepEqual(again, r) {
 				t.Errorf("broken %s request %d, and the third run has another receipt", name, at)
 			}
 			if unbroken {

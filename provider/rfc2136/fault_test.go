@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -117,7 +118,7 @@ func TestBrokenNetwork(t *testing.T) {
 		if after := read(t, healthy); !r.Applied || r.Before != before.Digest || r.After != after.Digest || r.Serial != after.Serial {
 			t.Fatalf("broken at %d and run again: %+v, live %s serial %d", at, r, after.Digest, after.Serial)
 		}
-		if again := apply(t, open(t, set), plan); *again != *r {
+		if again := apply(t, open(t, set), plan); !reflect.DeepEqual(again, r) {
 			t.Fatalf("broken at %d, and the third run has another receipt:\n%+v\n%+v", at, r, again)
 		}
 		// Two messages, two serials: nothing was made twice.

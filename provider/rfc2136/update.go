@@ -24,6 +24,16 @@ var errPrerequisite = errors.New("the server did not make the change, because th
 // whole or not at all (RFC 2136 section 3.7). The zone must still have the serial that
 // it was read with, and every set that is changed its content of then.
 func (v *version) Write(ctx context.Context, parts [][]zone.Edit) (change string, err error) {
+	return v.write(ctx, parts, false)
+}
+
+// WriteSets implements service.Shared: the serial may be another one by now, and the sets
+// that are changed are prerequisites all the same (RFC 2136 section 2.4).
+func (v *version) WriteSets(ctx context.Context, parts [][]zone.Edit) (change string, err error) {
+	return v.write(ctx, parts, true)
+}
+
+func (v *version) write(ctx context.Context, parts [][]zone.Edit, shared bool) (change string, err error) {
 	z := v.live.Zone
 	if !v.live.Exists {
 		return "", service.Refused(fmt.Errorf("the server %s does not have the zone, and a zone cannot be made by dynamic update: make an empty one there "+
@@ -35,8 +45,11 @@ func (v *version) Write(ctx context.Context, parts [][]zone.Edit) (change string
 	}
 	soa := v.soa
 	for i, batch := range batches {
+		if shared {
+			soa = nil
+		}
 		next, err := v.p.update(ctx, z, soa, batch)
-		if errors.Is(err, errPrerequisite) {
+		if errors.Is(err, errPrerequisite) && !shared {
 			next, err = v.again(ctx, i == 0, soa, batch)
 		}
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -221,7 +222,7 @@ func answerLost(t *testing.T, b Backend) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	again, err := b.Open(t, true).Apply(t.Context(), second)
-	if err != nil || *again != *r {
+	if err != nil || !reflect.DeepEqual(again, r) {
 		t.Errorf("run again: %+v, %v; first %+v", again, err, r)
 	}
 }

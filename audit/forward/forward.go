@@ -48,6 +48,7 @@ type Destination struct {
 	position string                // file
 	fromNow  bool                  // where to begin when there is no position
 	batch    int
+	backoff  time.Duration // the first; it doubles
 
 	// Report is told how each attempt went; see audit.Guard.
 	Report func(context.Context, error)
@@ -76,7 +77,7 @@ func (d *Destination) Run(ctx context.Context, from Source) error {
 	if err != nil {
 		return err
 	}
-	backoff := firstBackoff
+	backoff := d.backoff
 	for next := saved; ctx.Err() == nil; {
 		sent, more, err := d.step(ctx, from, next)
 		if ctx.Err() != nil {
@@ -92,7 +93,7 @@ func (d *Destination) Run(ctx context.Context, from Source) error {
 			backoff = min(2*backoff, maxBackoff)
 			continue
 		}
-		backoff = firstBackoff
+		backoff = d.backoff
 		next = sent
 		arrived, again := next, time.Duration(0)
 		if first, some, later := d.sink.unsettled(); some {

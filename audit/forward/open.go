@@ -61,7 +61,7 @@ func Open(ctx context.Context, name, typ string, params map[string]string, o Opt
 	in := part.Read(what, params, o.Secrets)
 	finish := way(ctx, in, o)
 	d := &Destination{
-		name: name, position: filepath.Join(o.Dir, name+".json"), Log: o.Log,
+		name: name, backoff: firstBackoff, position: filepath.Join(o.Dir, name+".json"), Log: o.Log,
 		fromNow: in.OneOf("from", "start", "now") == "now",
 		batch:   in.Number("batch", 100, 1, maxBatch),
 	}

@@ -143,12 +143,11 @@ func (r *reader) controls(f *file) {
 		r.text(key.Line, "the title of "+id, from.Title, &to.Title)
 		r.text(key.Line, "the note of "+id, from.Note, &to.Note)
 		if from.Evidence != nil || from.Add != nil {
-			names := from.Add
+			names := to.Evidence
 			if from.Evidence != nil {
-				names = slices.Concat(*from.Evidence, from.Add)
-			} else {
-				names = slices.Concat(to.Evidence, from.Add)
+				names = *from.Evidence
 			}
+			names = slices.Concat(names, from.Add)
 			to.Evidence, to.Elsewhere = r.list(key.Line, "the evidence of "+id, names, piece), ""
 		}
 		if from.Checks != nil {

@@ -184,7 +184,10 @@ func TestOCSFSchema(t *testing.T) {
 		}
 	}
 	// The validator itself finds what is wrong.
-	raw, _ := ocsf(origin, examples()[0])
+	raw, err := ocsf(origin, examples()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, broken := range map[string]string{
 		"missing": strings.Replace(string(raw), `"severity_id":`, `"severity":`, 1),
 		"unknown": strings.Replace(string(raw), `"message":`, `"massage":`, 1),
@@ -208,6 +211,9 @@ func TestOCSFClasses(t *testing.T) {
 			continue
 		}
 		raw, err := ocsf(origin, r)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var got struct {
 			Class    int    `json:"class_uid"`
 			Activity int    `json:"activity_id"`

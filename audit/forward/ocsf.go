@@ -11,10 +11,8 @@ import (
 // used (schema.ocsf.io).
 const ocsfVersion = "1.2.0"
 
-// Classes and categories of OCSF 1.2.0.
+// Classes of OCSF 1.2.0. The first digit is the category: 2 findings, 3 identity and access.
 const (
-	ocsfFindings, ocsfIAM = 2, 3
-
 	ocsfComplianceFinding = 2003
 	ocsfDetectionFinding  = 2004
 	ocsfAccountChange     = 3001

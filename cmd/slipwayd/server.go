@@ -52,6 +52,7 @@ type server struct {
 	people      *identity.Service
 	door        *identity.Door
 	changes     *flow.Service
+	moved       bell // rings when main has moved
 	web         *http.Server
 	listener    net.Listener
 
@@ -92,6 +93,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		{"certificates", srv.startCertificates},
 		{"gateway", srv.startGateway},
 		{"workflows", srv.startChanges},
+		{"readers of the record", srv.startForward},
 		{"portal", srv.startWeb},
 		{"maintenance", srv.keepTidy},
 	} {
@@ -388,7 +390,7 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 			Watch:     logs.pass,
 			Prove:     logs.proofs,
 		},
-		MainMoved: srv.names.Refresh,
+		MainMoved: srv.mainMoved,
 		Logger:    srv.log,
 	})
 	if err != nil {

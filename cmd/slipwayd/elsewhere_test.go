@@ -27,38 +27,16 @@ func TestZonesElsewhere(t *testing.T) {
 	t.Setenv("TEST_API_KEY", pdns.APIKey.Reveal())
 
 	// The starter kit, with two of its zones elsewhere.
-	kit, err := starter.Kit(starter.Sample())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, kit); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := fs.ReadFile(kit, "slipway.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(string(raw), "internal, owner: finmicro.example, provider: local", "internal, owner: finmicro.example, provider: bind", 1)
-	text = strings.Replace(text, string(public)+": {visibility: external, owner: finmicro.example, provider: local", string(public)+": {visibility: external, owner: finmicro.example, provider: pdns", 1)
-	text = strings.Replace(text, "providers:\n", fmt.Sprintf("providers:\n  bind: {type: rfc2136, server: %q, key-name: %s, key-secret: 'env:TEST_TSIG'}\n  pdns: {type: powerdns, url: %q, api-key: 'env:TEST_API_KEY', dns: %q}\n",
-		bind.Address, bind.TSIG.Name, pdns.URL, pdns.Address), 1)
-	if strings.Count(text, "provider: bind") != 1 || strings.Count(text, "provider: pdns") != 1 {
-		t.Fatalf("the starter kit's settings are laid out differently:\n%s", text)
-	}
-	settingsFile := filepath.Join(dir, "slipway.yaml")
-	if err := os.Chmod(settingsFile, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(settingsFile, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"-c", "user.name=Ana", "-c", "user.email=ana@finmicro.example", "commit", "-qm", "zones"}} {
-		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
+	dir := kitWith(t, func(text string) string {
+		text = strings.Replace(text, "internal, owner: finmicro.example, provider: local", "internal, owner: finmicro.example, provider: bind", 1)
+		text = strings.Replace(text, string(public)+": {visibility: external, owner: finmicro.example, provider: local", string(public)+": {visibility: external, owner: finmicro.example, provider: pdns", 1)
+		text = strings.Replace(text, "providers:\n", fmt.Sprintf("providers:\n  bind: {type: rfc2136, server: %q, key-name: %s, key-secret: 'env:TEST_TSIG'}\n  pdns: {type: powerdns, url: %q, api-key: 'env:TEST_API_KEY', dns: %q}\n",
+			bind.Address, bind.TSIG.Name, pdns.URL, pdns.Address), 1)
+		if strings.Count(text, "provider: bind") != 1 || strings.Count(text, "provider: pdns") != 1 {
+			t.Fatalf("the starter kit's settings are laid out differently:\n%s", text)
 		}
-	}
-
+		return text
+	})
 	data := filepath.Join(audittest.TempDir(t), "data")
 	srv, err := start(t.Context(), settings{
 		data: data, listen: "127.0.0.1:0", dns: "127.0.0.1:0", dnsExternal: "127.0.0.1:0", namespace: "slipway",
@@ -115,4 +93,34 @@ func TestZonesElsewhere(t *testing.T) {
 			t.Error("a credential is shown")
 		}
 	}
+}
+
+// kitWith is a repository with the starter kit, whose settings were edited.
+func kitWith(t *testing.T, edit func(settings string) string) string {
+	t.Helper()
+	kit, err := starter.Kit(starter.Sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, kit); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := fs.ReadFile(kit, "slipway.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settingsFile := filepath.Join(dir, "slipway.yaml")
+	if err := os.Chmod(settingsFile, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settingsFile, []byte(edit(string(raw))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"-c", "user.name=Ana", "-c", "user.email=ana@finmicro.example", "commit", "-qm", "zones"}} {
+		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	return dir
 }

@@ -30,7 +30,6 @@ type tsa struct {
 	url  string
 
 	mu     sync.Mutex
-	serial int
 	change func(status int, answer []byte) (int, []byte) // what a bad one answers
 }
 

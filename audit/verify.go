@@ -70,10 +70,17 @@ const maxProblems = 1000
 // Memory is bounded but for about 200 bytes an event, by which event IDs, Once keys and
 // documents are known to be unique and present.
 func Verify(ctx context.Context, dir string, keys Keys, progress func(done, total uint64)) (*Report, error) {
+	return VerifyCopy(ctx, dir, keys, nil, progress)
+}
+
+// VerifyCopy is Verify for a copy that need not have every document: kept says of a
+// document, by the name that an event calls it by and that event's index, whether the
+// copy should have it. Those that it has are checked all the same. A nil kept is always true.
+func VerifyCopy(ctx context.Context, dir string, keys Keys, kept func(name string, index uint64) bool, progress func(done, total uint64)) (*Report, error) {
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), progress: progress, report: &Report{Problems: []Problem{}}, events: map[string]*reign{}}
+	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), kept: kept, progress: progress, report: &Report{Problems: []Problem{}}, events: map[string]*reign{}}
 	if err := keys.validate(); err != nil {
 		return nil, err
 	}
@@ -98,7 +105,8 @@ func Verify(ctx context.Context, dir string, keys Keys, progress func(done, tota
 // verifier is one run of Verify.
 type verifier struct {
 	dir, log string
-	events   map[string]*reign // by key ID; not changed while bundles are verified
+	events   map[string]*reign                    // by key ID; not changed while bundles are verified
+	kept     func(name string, index uint64) bool // nil: every document is
 	progress func(done, total uint64)
 	report   *Report
 }

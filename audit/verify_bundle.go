@@ -137,10 +137,10 @@ func (v *verifier) event(b *bundle, index uint64, raw []byte) (fact, bool) {
 	if index == 0 && e.event.Action != StartLog {
 		b.problem(CheckStart, b.file, &index, "The log begins with %.64q and not with %q: its beginning is missing.", e.event.Action, StartLog)
 	}
-	return factOf(b, index, &e.event)
+	return v.factOf(b, index, &e.event)
 }
 
-func factOf(b *bundle, index uint64, e *Event) (fact, bool) {
+func (v *verifier) factOf(b *bundle, index uint64, e *Event) (fact, bool) {
 	id, recorded, err := parseEventID(e.EventID)
 	if err != nil {
 		b.problem(CheckEventID, b.file, &index, "Event %d: its ID %.64v.", index, err)
@@ -155,8 +155,8 @@ func factOf(b *bundle, index uint64, e *Event) (fact, bool) {
 		sum := sha256.Sum256([]byte(e.Once))
 		f.once = [16]byte(sum[:])
 	}
-	for _, digest := range e.ArtifactRefs {
-		if d, ok := parseDigest(digest); ok {
+	for name, digest := range e.ArtifactRefs {
+		if d, ok := parseDigest(digest); ok && (v.kept == nil || v.kept(name, index)) {
 			f.documents = append(f.documents, d)
 		}
 	}

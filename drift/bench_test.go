@@ -2,6 +2,7 @@ package drift_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,31 +12,38 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"slipway/drift"
+	"slipway/provider"
 	"slipway/provider/providertest/servers"
 	"slipway/provider/rfc2136"
 	"slipway/repo"
+	"slipway/repo/cache"
 	"slipway/zone"
 )
 
-// BenchmarkScan compares zones on BIND with what was approved, over zone transfers on
-// loopback, beside dig transferring the same zones one after the other. The metric
-// x-dig is how many times as long as dig a scan takes.
+// BenchmarkScan compares 1,000 zones of 1,000 record sets on BIND with what was approved, over
+// zone transfers on loopback, beside dig transferring the same zones one after the other. The
+// metric x-dig is how many times as long as dig a scan takes:
+//
+//   - cold: nothing is known; all approved zones are read from Git and all transfers taken apart
+//   - restarted: a process that starts on the directory of one that has scanned before
+//   - commit: as restarted, after a commit that changed one zone and was applied
+//   - whole: the same process again, by whole transfers
+//   - again: the same process again, asking what has changed since
 func BenchmarkScan(b *testing.B) {
 	dig, err := exec.LookPath("dig")
 	if err != nil {
 		b.Skip("dig is not installed: it is in Debian's package bind9-dnsutils")
 	}
-	const zones, sets = 100, 1000
+	const zones, sets = 1000, 1000
 	s := servers.StartBIND(b)
 	files := map[string]string{}
 	var config, batch strings.Builder
 	config.WriteString("organisation: Fin Micro Ltd\nproviders:\n  dns: {type: zonefile}\nzones:\n  directory: zones\n")
 	var names []zone.Name
-	for i := range zones {
-		z := zone.Name(fmt.Sprintf("zone%03d.example", i))
-		names = append(names, z)
-		content := varied(z, sets)
+	write := func(z zone.Name, content []zone.RRSet) {
 		var yaml, text bytes.Buffer
 		text.WriteString(servers.Empty(z))
 		if err := zone.WriteYAML(&yaml, z, content); err != nil {
@@ -48,15 +56,18 @@ func BenchmarkScan(b *testing.B) {
 			b.Fatalf("BIND does not load %s", z)
 		}
 		files["zones/"+string(z)+".yaml"] = yaml.String()
+	}
+	for i := range zones {
+		z := zone.Name(fmt.Sprintf("zone%03d.example", i))
+		names = append(names, z)
+		write(z, varied(z, sets))
 		fmt.Fprintf(&config, "  %s: {provider: dns}\n", z)
 		fmt.Fprintf(&batch, "%s AXFR\n", z)
 	}
 	files[repo.SettingsPath] = config.String()
-	tr := committed(b, files)
-	p, err := rfc2136.New(b.Context(), rfc2136.Settings{Server: s.Address, KeyName: s.TSIG.Name, KeySecret: s.TSIG.Secret})
-	if err != nil {
-		b.Fatal(err)
-	}
+	git := b.TempDir()
+	tr := committedIn(b, git, files)
+	dir := b.TempDir()
 	list := filepath.Join(b.TempDir(), "zones")
 	if err := os.WriteFile(list, []byte(batch.String()), 0o600); err != nil {
 		b.Fatal(err)
@@ -72,38 +83,82 @@ func BenchmarkScan(b *testing.B) {
 		}
 		return time.Since(began)
 	}
-	scanner := new(drift.Scanner)
-	scan := func(b *testing.B) {
+	type process struct {
+		p       *rfc2136.Provider
+		scanner *drift.Scanner
+	}
+	start := func(dir string) process {
+		p, err := rfc2136.New(b.Context(), rfc2136.Settings{Server: s.Address, KeyName: s.TSIG.Name, KeySecret: s.TSIG.Secret, Journal: filepath.Join(dir, "provider")})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return process{p, &drift.Scanner{Cache: cache.Open(filepath.Join(dir, "drift"), cache.DefaultLimit)}}
+	}
+	scan := func(b *testing.B, tr *repo.Tree, now process, look func(context.Context, provider.Provider, zone.Name) (*provider.Live, error)) {
+		g, ctx := errgroup.WithContext(b.Context())
+		g.SetLimit(4)
 		for _, z := range names {
-			r, err := scanner.Compare(b.Context(), tr, z, p, noon)
-			if err != nil || len(r.Differences) != 0 {
-				b.Fatalf("%s: %+v, %v", z, r, err)
-			}
+			g.Go(func() error {
+				live, err := look(ctx, now.p, z)
+				if err != nil {
+					return err
+				}
+				r, err := now.scanner.CompareLive(ctx, tr, z, now.p, live, drift.Circumstances{}, noon)
+				if err == nil && len(r.Differences) != 0 {
+					err = fmt.Errorf("%s: %d differences", z, len(r.Differences))
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			b.Fatal(err)
 		}
 	}
-	dug := transfer()
-	for range 2 {
-		dug = min(dug, transfer())
-	}
-	for _, first := range []bool{true, false} {
-		name := "again"
-		if first {
-			name = "first"
+	dug := min(transfer(), transfer(), transfer())
+	fresh := func(b *testing.B) *repo.Tree { // nothing of it was read before
+		r, err := repo.Open(b.Context(), git)
+		if err != nil {
+			b.Fatal(err)
 		}
-		b.Run(name, func(b *testing.B) {
+		b.Cleanup(func() { r.Close() })
+		tr, err := r.Tree(b.Context(), "HEAD")
+		if err != nil {
+			b.Fatal(err)
+		}
+		return tr
+	}
+	first := start(dir)
+	scan(b, tr, first, drift.Glance)
+	edits := 0
+	for _, mode := range []struct {
+		name   string
+		before func(b *testing.B) (*repo.Tree, process)
+		look   func(context.Context, provider.Provider, zone.Name) (*provider.Live, error)
+	}{
+		{"cold", func(b *testing.B) (*repo.Tree, process) { return fresh(b), start(b.TempDir()) }, drift.Glance},
+		{"restarted", func(b *testing.B) (*repo.Tree, process) { return fresh(b), start(dir) }, drift.Glance},
+		{"commit", func(b *testing.B) (*repo.Tree, process) {
+			edits++
+			changed := varied(names[0], sets)
+			changed[0].TTL = 1000 + edits
+			write(names[0], changed)
+			return committedIn(b, git, map[string]string{"zones/" + string(names[0]) + ".yaml": files["zones/"+string(names[0])+".yaml"]}), start(dir)
+		}, drift.Glance},
+		{"whole", func(b *testing.B) (*repo.Tree, process) { return fresh(b), first }, drift.Look},
+		{"again", func(b *testing.B) (*repo.Tree, process) { return fresh(b), first }, drift.Glance},
+	} {
+		b.Run(mode.name, func(b *testing.B) {
 			b.ReportAllocs()
 			var spent time.Duration
 			for b.Loop() {
-				if first {
-					b.StopTimer()
-					if p, err = rfc2136.New(b.Context(), rfc2136.Settings{Server: s.Address, KeyName: s.TSIG.Name, KeySecret: s.TSIG.Secret}); err != nil {
-						b.Fatal(err)
-					}
-					scanner = new(drift.Scanner)
-					b.StartTimer()
+				b.StopTimer()
+				tr, now := mode.before(b)
+				if mode.name == "again" || mode.name == "whole" {
+					scan(b, tr, now, mode.look) // that of the commit before
 				}
+				b.StartTimer()
 				began := time.Now()
-				scan(b)
+				scan(b, tr, now, mode.look)
 				spent += time.Since(began)
 			}
 			b.ReportMetric(float64(spent)/float64(b.N)/float64(dug), "x-dig")
@@ -112,10 +167,9 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-// committed makes a zones repository with one commit.
-func committed(t testing.TB, files map[string]string) *repo.Tree {
+// committedIn makes a commit of files in a zones repository, which it makes if need be.
+func committedIn(t testing.TB, dir string, files map[string]string) *repo.Tree {
 	t.Helper()
-	dir := t.TempDir()
 	for name, text := range files {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {

@@ -1,7 +1,9 @@
-// Package drift compares live zones with the last approved commit and says
-// what differs, in data and in plain sentences. It changes nothing: whether a
-// difference is put back or adopted is decided elsewhere. Read this file first, then
-// scanner.go, which compares the same zones again and again, and sentence.go.
+// Package drift compares live zones with the last approved commit, and what their parents
+// say of them with what they are, and says what differs, in data and in plain sentences. It
+// changes nothing: whether a difference is put back or adopted is decided elsewhere. Read
+// this file first, then notes.go (what differs and is no drift), scanner.go (the same zones
+// compared again and again), delegation.go and parent.go (NS, DS and glue at the parent),
+// month.go (a month's drift in numbers) and sentence.go.
 package drift
 
 import (
@@ -26,6 +28,19 @@ const (
 	Missing Kind = "missing" // approved, not live
 	Extra   Kind = "extra"   // live, not approved
 	Damaged Kind = "damaged" // the live zone cannot be read at all; Name is the zone
+
+	// What the parent says of a zone. These come in reports of the scope Parent only.
+	Delegation Kind = "delegation" // NS at the parent, and whether who is named there answers
+	DS         Kind = "ds"         // the parent vouches for other keys than the zone is signed with
+	Glue       Kind = "glue"       // the parent has other addresses of the zone's name servers
+)
+
+// Scope is what of a zone a report compares.
+type Scope string
+
+const (
+	Content Scope = ""       // its record sets
+	Parent  Scope = "parent" // what the zone above says of it
 )
 
 // Difference is one record set that is not as approved.
@@ -34,19 +49,22 @@ type Difference struct {
 	Zone     zone.Name   `json:"zone"`
 	Name     zone.Name   `json:"name"`
 	Type     string      `json:"type"`
-	Approved *zone.RRSet `json:"approved,omitempty"`
-	Live     *zone.RRSet `json:"live,omitempty"`
-	Detail   string      `json:"detail,omitempty"` // Damaged: what the provider says
+	Approved *zone.RRSet `json:"approved,omitempty"` // in the scope Parent: what the zone itself has
+	Live     *zone.RRSet `json:"live,omitempty"`     // in the scope Parent: what the parent has
+	Provider string      `json:"provider,omitempty"` // that differs, where several serve the zone and do not agree
+	Detail   string      `json:"detail,omitempty"`   // Damaged: what the provider says; of a parent: what is wrong, for people
 }
 
 // Report is one zone's comparison.
 type Report struct {
 	Zone        zone.Name    `json:"zone"`
+	Scope       Scope        `json:"scope,omitempty"`
 	Commit      string       `json:"commit"` // the approved one
 	Serial      uint32       `json:"serial"`
 	Differences []Difference `json:"differences"`
-	Digest      string       `json:"digest"` // of the differences; "" when none
-	Live        string       `json:"live"`   // content digest of the live zone; what a person decides on
+	Digest      string       `json:"digest"`          // of the differences; "" when none
+	Notes       []Note       `json:"notes,omitempty"` // what differs, and is no drift
+	Live        string       `json:"live"`            // content digest of the live zone; what a person decides on
 	At          time.Time    `json:"at"`
 }
 
@@ -59,21 +77,12 @@ func Compare(ctx context.Context, t *repo.Tree, z zone.Name, p provider.Provider
 
 // Between compares a live zone with the approved record sets of a commit.
 func Between(z zone.Name, commit string, approved []zone.RRSet, live *provider.Live, now time.Time) *Report {
-	r := &Report{Zone: z, Commit: commit, Serial: live.Serial, Live: live.Digest, At: now}
-	edits := zone.Diff(z, live.WithTTLs(approved), live.Sets)
-	differences := make([]Difference, 0, len(edits))
-	for _, e := range edits { // sorted by name, then type
-		d := Difference{Zone: z, Name: e.Name, Type: e.Type, Approved: e.Before, Live: e.After}
-		switch e.Op {
-		case zone.Create:
-			d.Kind = Extra
-		case zone.Delete:
-			d.Kind = Missing
-		default:
-			d.Kind = Changed
-		}
-		differences = append(differences, d)
-	}
+	return Classify(z, commit, approved, live, Circumstances{}, now)
+}
+
+// NewReport is a report of these differences.
+func NewReport(z zone.Name, scope Scope, commit string, differences []Difference, now time.Time) *Report {
+	r := &Report{Zone: z, Scope: scope, Commit: commit, At: now}
 	r.set(differences)
 	return r
 }
@@ -81,6 +90,9 @@ func Between(z zone.Name, commit string, approved []zone.RRSet, live *provider.L
 // set gives the report its differences and their digest: SHA-256 over their RFC 8785
 // form. The same drift found twice has the same digest, so it is reported once.
 func (r *Report) set(differences []Difference) {
+	if differences == nil {
+		differences = []Difference{}
+	}
 	r.Differences = differences
 	if len(differences) == 0 {
 		return

@@ -138,7 +138,11 @@ func (s *Service) driftOf(ctx context.Context, main *repo.Tree, z zone.Name) (*d
 		}
 	}
 	// Only a zone that differs is worth the question whether it is about to change.
-	if !s.scanner.Same(main, z, live) {
+	same, err := s.scanner.Same(ctx, main, z, live)
+	if err != nil {
+		return nil, err
+	}
+	if !same {
 		want, err := s.targetAt(ctx, main.Commit(), z)
 		if err != nil {
 			return nil, err
@@ -154,7 +158,7 @@ func (s *Service) driftOf(ctx context.Context, main *repo.Tree, z zone.Name) (*d
 
 // compare compares one zone with a commit and records what differs, or no longer does.
 func (s *Service) compare(ctx context.Context, approved *repo.Tree, z zone.Name, p provider.Provider, live *provider.Live) (*drift.Report, error) {
-	rep, err := s.scanner.CompareLive(ctx, approved, z, p, live, s.now())
+	rep, err := s.scanner.CompareLive(ctx, approved, z, p, live, drift.Circumstances{}, s.now())
 	if err != nil {
 		return nil, err
 	}

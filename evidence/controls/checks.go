@@ -25,9 +25,10 @@ type Check struct {
 }
 
 // InForce lists the checks that judge changes of a tree: the rules that are built in, and
-// those of the tree's policies and packs. A fault of its files is a *zone.Error.
-func InForce(ctx context.Context, t *repo.Tree) ([]Check, error) {
-	policies, err := check.NewEngine().Policies(ctx, t)
+// those of the tree's policies and packs. A fault of its files is a *zone.Error. The
+// engine keeps what it compiles.
+func InForce(ctx context.Context, e *check.Engine, t *repo.Tree) ([]Check, error) {
+	policies, err := e.Policies(ctx, t)
 	if err != nil {
 		return nil, err
 	}

@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"slipway/provider"
+	"slipway/provider/several"
 	"slipway/provider/zonefile"
 	"slipway/repo"
 	"slipway/secret"
@@ -35,9 +37,10 @@ type Options struct {
 type Catalog struct {
 	o Options
 
-	// mu guards open, and is held while a provider is opened: one for all who need it.
-	mu   sync.Mutex
-	open map[string]*opened
+	// mu guards open and joined, and is held while a provider is opened: one for all who need it.
+	mu     sync.Mutex
+	open   map[string]*opened
+	joined *several.Journal // nil until it is needed
 }
 
 // opened is a provider with what it was opened from.
@@ -96,18 +99,70 @@ func (c *Catalog) Open(ctx context.Context, name, typ string, params map[string]
 	return p, nil
 }
 
-// OpenZone returns what serves a zone as s names it: the one way to open a zone's provider.
+// OpenZone returns what serves a zone as s names it: its provider, or all of its providers as
+// one. It is Serving and Join.
 func (c *Catalog) OpenZone(ctx context.Context, s *repo.Settings, z zone.Name) (provider.Provider, error) {
-	name := s.Zones[z].Provider
-	set, ok := s.Providers[name]
-	if !ok {
-		return nil, fmt.Errorf("zone %s: provider %q is not in slipway.yaml", z, name)
-	}
-	p, err := c.Open(ctx, name, set.Type, set.Params)
+	all, err := c.Serving(ctx, s, z)
 	if err != nil {
-		return nil, fmt.Errorf("zone %s: %w", z, err)
+		return nil, err
 	}
-	return p, nil
+	return c.Join(all)
+}
+
+// Serving returns each of the providers that serve a zone, in the order in which s names them.
+func (c *Catalog) Serving(ctx context.Context, s *repo.Settings, z zone.Name) ([]several.Member, error) {
+	names := s.Zones[z].Providers
+	if len(names) == 0 {
+		return nil, fmt.Errorf("zone %s: slipway.yaml names no provider for it", z)
+	}
+	var all []several.Member
+	for _, name := range names {
+		set, ok := s.Providers[name]
+		if !ok {
+			return nil, fmt.Errorf("zone %s: provider %q is not in slipway.yaml", z, name)
+		}
+		p, err := c.Open(ctx, name, set.Type, set.Params)
+		if err != nil {
+			return nil, fmt.Errorf("zone %s: %w", z, err)
+		}
+		all = append(all, several.Member{Name: name, Provider: p})
+	}
+	return all, nil
+}
+
+// Join makes one provider of those that serve a zone, which the caller may have put something
+// around.
+func (c *Catalog) Join(all []several.Member) (provider.Provider, error) {
+	if len(all) == 1 {
+		return all[0].Provider, nil
+	}
+	journal, err := c.journal()
+	if err != nil {
+		return nil, err
+	}
+	return several.New(several.Options{Members: all, Journal: journal, Now: c.o.Now})
+}
+
+// together is the directory of the journal of zones that several providers serve. No
+// provider's own has a name like it.
+const together = "several"
+
+// journal is one for all zones, opened when the first needs it.
+func (c *Catalog) journal() (*several.Journal, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.joined != nil {
+		return c.joined, nil
+	}
+	dir := ""
+	if c.o.Dir != "" {
+		dir = filepath.Join(c.o.Dir, together)
+	}
+	j, err := several.OpenJournal(dir)
+	if err == nil {
+		c.joined = j
+	}
+	return j, err
 }
 
 // Types lists the types that a provider can have.

@@ -12,6 +12,7 @@ import (
 	"slipway/provider/catalog"
 	"slipway/provider/providertest/servers"
 	"slipway/provider/zonefile"
+	"slipway/repo"
 	"slipway/zone"
 )
 
@@ -138,5 +139,60 @@ func TestServers(t *testing.T) {
 		if at, err := catalog.Servers(t.Context(), p, z); err != nil || !slices.Equal(at, []string{tt.address}) {
 			t.Errorf("%s: servers %v, %v", tt.name, at, err)
 		}
+	}
+}
+
+// A zone of two providers is opened as one of both, and killed between them it goes on.
+func TestOpenZone(t *testing.T) {
+	files, err := zonefile.New(zonefile.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := servers.StartBIND(t, z)
+	t.Setenv("TEST_KEY", bind.TSIG.Secret.Reveal())
+	s := &repo.Settings{
+		Zones: map[zone.Name]repo.Zone{
+			z:                  {Provider: "local", Providers: []string{"local", "bind"}},
+			"alone.example":    {Provider: "local", Providers: []string{"local"}},
+			"nobodys.example":  {},
+			"unknown.example":  {Provider: "gone", Providers: []string{"gone"}},
+			"unknown2.example": {Provider: "local", Providers: []string{"local", "gone"}},
+		},
+		Providers: map[string]repo.Provider{
+			"local": {Type: "zonefile"},
+			"bind": {Type: "rfc2136", Params: map[string]string{
+				"server": bind.Address, "key-name": string(bind.TSIG.Name), "key-algorithm": bind.TSIG.Algorithm, "key-secret": "env:TEST_KEY",
+			}},
+		},
+	}
+	c := catalog.New(catalog.Options{Files: files, Dir: t.TempDir()})
+	if p, err := c.OpenZone(t.Context(), s, "alone.example"); err != nil || p != provider.Provider(files) {
+		t.Errorf("%v, %v", p, err)
+	}
+	for _, z := range []zone.Name{"nobodys.example", "unknown.example", "unknown2.example", "other.example"} {
+		if p, err := c.OpenZone(t.Context(), s, z); err == nil {
+			t.Errorf("%s: %v", z, p)
+		}
+	}
+	open := func() provider.Provider {
+		t.Helper()
+		p, err := c.OpenZone(t.Context(), s, z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	live, err := open().Read(t.Context(), z)
+	if err != nil || !live.Empty() {
+		t.Fatalf("%+v, %v", live, err)
+	}
+	want := []zone.RRSet{{Name: "www." + z, Type: "A", TTL: 300, Values: []string{"192.0.2.1"}}}
+	plan := provider.NewPlan(z, want, live, "change", "commit")
+	r, err := open().Apply(t.Context(), plan)
+	if err != nil || len(r.Parts) != 2 || r.Parts[1].Provider != "bind" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if again, err := open().Apply(t.Context(), plan); err != nil || !again.At.Equal(r.At) {
+		t.Errorf("%+v, %v", again, err)
 	}
 }

@@ -47,7 +47,7 @@ func copyUntilKilled(dir, to string) {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.fill(40_000)
+	w.fill(20_000)
 	w.settle()
 	f, err := os.Create(filepath.Join(w.dir, "keys.json"))
 	if err != nil {
@@ -62,7 +62,7 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kills, most := 0, 40
+	kills, most := 0, 25
 	for kills < most {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), copyDir+"="+w.dir, copyTo+"="+dir, "GOMAXPROCS="+strconv.Itoa(1))
@@ -73,7 +73,7 @@ func TestKilled(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- cmd.Wait() }()
 		select {
-		case <-time.After(time.Duration(5+kills*7) * time.Millisecond):
+		case <-time.After(time.Duration(10+kills*10) * time.Millisecond):
 			cmd.Process.Kill()
 			<-done
 			kills++
@@ -82,7 +82,7 @@ func TestKilled(t *testing.T) {
 		}
 	}
 	t.Logf("killed %d times", kills)
-	if s := pass(t, w.mirror(store), true); s.Size != 40_001 {
+	if s := pass(t, w.mirror(store), true); s.Size != 20_001 {
 		t.Errorf("%+v", s)
 	}
 	w.wantSound(store)

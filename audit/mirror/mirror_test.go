@@ -27,11 +27,11 @@ func TestPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.event(map[string]string{"verdict": "a verdict", "request": "a request"})
-	w.fill(70_000)
+	w.fill(20_000)
 	w.settle()
 	m := w.mirror(store)
 	s := pass(t, m, false)
-	if s.Log != 70_002 || s.Size != s.Log || s.Copied != s.Log || len(s.Missing) > 0 {
+	if s.Log != 20_002 || s.Size != s.Log || s.Copied != s.Log || len(s.Missing) > 0 {
 		t.Errorf("%+v", s)
 	}
 	r := w.wantSound(store, func(o *mirror.VerifyOptions) { o.Log = w.dir })
@@ -55,7 +55,7 @@ func TestPass(t *testing.T) {
 		compared++
 		return nil
 	})
-	if err != nil || compared < 2*70_002/256 {
+	if err != nil || compared < 2*20_002/256 {
 		t.Errorf("%d files compared: %v", compared, err)
 	}
 }

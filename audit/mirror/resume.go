@@ -27,7 +27,11 @@ const (
 // the largest, so that names are in the order of the log.
 func versioned(folder string, size uint64, content []byte) string {
 	sum := sha256.Sum256(content)
-	return fmt.Sprintf("%s/%020d-%s", folder, size, hex.EncodeToString(sum[:8]))
+	return versionedName(folder, size, hex.EncodeToString(sum[:8]))
+}
+
+func versionedName(folder string, size uint64, digest string) string {
+	return fmt.Sprintf("%s/%020d-%s", folder, size, digest)
 }
 
 func checkpointName(t audit.Tip) string { return versioned(checkpoints, t.Size, t.Raw) }
@@ -37,7 +41,7 @@ func parseVersioned(name string) (folder string, size uint64, digest string, ok 
 	folder, rest, _ := strings.Cut(name, "/")
 	number, digest, _ := strings.Cut(rest, "-")
 	size, err := strconv.ParseUint(number, 10, 64)
-	ok = err == nil && fmt.Sprintf("%s/%020d-%s", folder, size, digest) == name && len(digest) == 16 && strings.Trim(digest, "0123456789abcdef") == ""
+	ok = err == nil && versionedName(folder, size, digest) == name && len(digest) == 16 && strings.Trim(digest, "0123456789abcdef") == ""
 	return folder, size, digest, ok
 }
 

@@ -96,7 +96,7 @@ func (w *world) event(documents map[string]string) audit.Receipt {
 func (w *world) fill(n int) {
 	w.t.Helper()
 	var wg sync.WaitGroup
-	const callers = 64
+	const callers = 1024
 	for c := range callers {
 		wg.Go(func() {
 			for i := c; i < n; i += callers {

@@ -20,6 +20,17 @@ type Scoper interface {
 	Scoped(Scope) Provider
 }
 
+// Within is the zone with nothing in it but ours, as a scope has cut it. Its own NS set
+// stays what WithTTLs knows it as only where it is ours.
+func (l *Live) Within(ours []zone.RRSet) *Live {
+	live := *l
+	live.Sets, live.Digest, live.Parts = ours, Digest(ours), nil
+	if ns := l.ApexNS; ns != nil && !slices.ContainsFunc(ours, func(r zone.RRSet) bool { return r.Type == "NS" && r.Name == ns.Name }) {
+		live.ApexNS = nil
+	}
+	return &live
+}
+
 // Unmanaged is something in a live zone that is not Slipway's business: a weighted record
 // set, which has no form in a zones repository, or a record of somebody else's in a zone
 // that is managed in part. It is never changed or removed, and a change that needs its

@@ -38,10 +38,8 @@ type part struct {
 }
 
 func within(whole Zone, scope provider.Scope) *part {
-	live := *whole.Live()
-	ours, others := scope(live.Sets)
-	live.Sets, live.Digest, live.ApexNS = ours, provider.Digest(ours), nil
-	return &part{whole, &live, append(others, whole.Unmanaged()...)}
+	ours, others := scope(whole.Live().Sets)
+	return &part{whole, whole.Live().Within(ours), append(others, whole.Unmanaged()...)}
 }
 
 func (p *part) Live() *provider.Live   { return p.live }

@@ -31,6 +31,51 @@ func (l *Live) Within(ours []zone.RRSet) *Live {
 	return &live
 }
 
+// Widen makes a plan for what is in scope into one for the whole zone, in which everything
+// else stays as it is in whole. narrow makes the receipt of that into one of the part. It
+// is refused, with a *DriftedError, when the part is neither what the plan was made
+// against nor what it asks for nor something on the way from one to the other, and when
+// the plan would take the place of something unmanaged.
+func Widen(p Plan, whole *Live, scope Scope) (full Plan, narrow func(*Receipt) *Receipt, err error) {
+	ours, others := scope(whole.Sets)
+	part := whole.Within(ours)
+	p.Desired = part.WithTTLs(p.Desired)
+	before, after := part.Digest, Digest(p.Desired)
+	if p.Expect != ExpectAnything && p.Expect != before && (before != after || !whole.Exists) {
+		// An apply of this plan that stopped half-way goes on from there.
+		base := p.Base()
+		if base == nil || !Mixture(ours, base, p.Desired) {
+			return Plan{}, nil, &DriftedError{Zone: p.Zone, Expect: p.Expect, Found: before}
+		}
+	}
+	if p.Expect != ExpectAnything {
+		before = p.Expect // also when this apply was made already, and killed before it could say so
+	}
+	var come []zone.RRSet
+	for _, e := range zone.Diff(p.Zone, ours, p.Desired) {
+		if e.After != nil {
+			come = append(come, *e.After)
+		}
+	}
+	if err := Blocked(come, others); err != nil {
+		return Plan{}, nil, fmt.Errorf("zone %s was not changed: %w", p.Zone, err)
+	}
+	mine := make(map[zone.Key]struct{}, len(ours))
+	for i := range ours {
+		mine[ours[i].Key()] = struct{}{}
+	}
+	all := slices.DeleteFunc(slices.Clone(whole.Sets), func(set zone.RRSet) bool { _, is := mine[set.Key()]; return is })
+	full = NewPlan(p.Zone, append(all, p.Desired...), whole, p.ChangeID, p.Commit)
+	return full, func(r *Receipt) *Receipt {
+		of := *r
+		of.Before, of.After = after, after
+		if r.Applied {
+			of.Before = before
+		}
+		return &of
+	}, nil
+}
+
 // Unmanaged is something in a live zone that is not Slipway's business: a weighted record
 // set, which has no form in a zones repository, or a record of somebody else's in a zone
 // that is managed in part. It is never changed or removed, and a change that needs its

@@ -13,6 +13,7 @@ import (
 	"slipway/provider"
 	"slipway/provider/partial"
 	"slipway/provider/providertest/servers"
+	"slipway/provider/zonefile"
 	"slipway/zone"
 )
 
@@ -126,13 +127,23 @@ func TestBusyBIND(t *testing.T) {
 }
 
 func TestBusyZoneFiles(t *testing.T) {
+	busyFiles(t, func(p *zonefile.Provider) provider.Provider { return p })
+}
+
+func TestBusyWholeZones(t *testing.T) {
+	busyFiles(t, func(p *zonefile.Provider) provider.Provider { return wholeZones{p} })
+}
+
+func busyFiles(t *testing.T, as func(*zonefile.Provider) provider.Provider) {
+	t.Helper()
 	dir := t.TempDir()
 	whole := files(t, dir)
 	if _, err := whole.Apply(t.Context(), provider.NewPlan(z, others(), nil, "fill", "")); err != nil {
 		t.Fatal(err)
 	}
 	other := files(t, dir) // as another process would
-	busy(t, whole, func(ctx context.Context, set zone.RRSet, remove bool) error {
+	busy(t, as(whole), func(ctx context.Context, set zone.RRSet, remove bool) error {
+		time.Sleep(time.Millisecond) // as nobody writes without a pause
 		for {
 			live, err := other.Read(ctx, z)
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"slipway/provider"
@@ -68,42 +67,13 @@ func (m *merged) apply(ctx context.Context, plan provider.Plan) (receipt *provid
 	if err != nil {
 		return nil, false, err
 	}
-	ours, others := m.scope(whole.Sets)
-	shown := whole.Within(ours)
-	plan.Desired = shown.WithTTLs(plan.Desired)
-	before, after := shown.Digest, provider.Digest(plan.Desired)
-	if plan.Expect != provider.ExpectAnything && plan.Expect != before && !(whole.Exists && before == after) {
-		// An apply of this plan that stopped half-way goes on from there.
-		base := plan.Base()
-		if base == nil || !provider.Mixture(ours, base, plan.Desired) {
-			return nil, false, &provider.DriftedError{Zone: plan.Zone, Expect: plan.Expect, Found: before}
-		}
-		before = plan.Expect
+	full, narrow, err := provider.Widen(plan, whole, m.scope)
+	if err != nil {
+		return nil, false, err
 	}
-	var come []zone.RRSet
-	for _, e := range zone.Diff(plan.Zone, ours, plan.Desired) {
-		if e.After != nil {
-			come = append(come, *e.After)
-		}
-	}
-	if err := provider.Blocked(come, others); err != nil {
-		return nil, false, fmt.Errorf("zone %s was not changed: %w", plan.Zone, err)
-	}
-	mine := KeysOf(ours)
-	rest := slices.DeleteFunc(slices.Clone(whole.Sets), func(set zone.RRSet) bool { return mine.has(set.Key()) })
-	full := provider.NewPlan(plan.Zone, append(rest, plan.Desired...), whole, plan.ChangeID, plan.Commit)
 	all, err := m.whole.Apply(ctx, full)
 	if err != nil {
 		return nil, errors.Is(err, provider.ErrDrifted), err
 	}
-	part := *all
-	part.Before, part.After = after, after
-	switch {
-	case !all.Applied:
-	case before == after && plan.Expect != provider.ExpectAnything:
-		part.Before = plan.Expect // run again, after the same apply was killed when it was done
-	default:
-		part.Before = before
-	}
-	return &part, false, nil
+	return narrow(all), false, nil
 }

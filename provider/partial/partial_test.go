@@ -128,6 +128,16 @@ func TestZoneFiles(t *testing.T) {
 	}, nil).Run(t)
 }
 
+// A provider that knows only whole zones.
+type wholeZones struct{ provider.Provider }
+
+func TestWholeZones(t *testing.T) {
+	suite(func(t *testing.T) func() provider.Provider {
+		dir := t.TempDir()
+		return func() provider.Provider { return wholeZones{files(t, dir)} }
+	}, nil).Run(t)
+}
+
 func TestBIND(t *testing.T) {
 	s := servers.StartBIND(t)
 	suite(func(t *testing.T) func() provider.Provider {

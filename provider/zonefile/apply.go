@@ -32,30 +32,44 @@ const (
 // Apply replaces the zone's file by one that holds p.Desired. See
 // provider.Provider for what it promises when it is killed and run again.
 func (p *Provider) Apply(ctx context.Context, plan provider.Plan) (*provider.Receipt, error) {
+	var receipt *provider.Receipt
+	err := p.locked(ctx, plan, func(now *content) (err error) {
+		err = p.summarise(now)
+		switch {
+		case errors.Is(err, provider.ErrDamaged) && plan.Expect == provider.ExpectAnything:
+			now.serial = now.header.Serial // the best guess at what secondaries have
+			now.digest = fmt.Sprintf("sha256:%x", sha256.Sum256(now.bytes))
+		case err != nil:
+			return err
+		}
+		receipt, err = p.apply(ctx, now, plan)
+		return err
+	})
+	return receipt, err
+}
+
+// locked has do look at a zone's file and change it, as the only one on the machine.
+func (p *Provider) locked(ctx context.Context, plan provider.Plan, do func(now *content) error) error {
 	if len(plan.ChangeID) > maxID || len(plan.Commit) > maxID {
-		return nil, fmt.Errorf("zone %s: a change ID or commit of more than %d bytes is not one", plan.Zone, maxID)
+		return fmt.Errorf("zone %s: a change ID or commit of more than %d bytes is not one", plan.Zone, maxID)
 	}
-	plan.Desired = (&provider.Live{DefaultTTL: p.o.DefaultTTL}).WithTTLs(plan.Desired)
 	if err := plan.Validate(); err != nil {
-		return nil, err
+		return err
 	}
 	unlock, err := p.lock(ctx, plan.Zone)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unlock()
 	now, err := p.open(ctx, plan.Zone)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = p.summarise(now)
-	switch {
-	case errors.Is(err, provider.ErrDamaged) && plan.Expect == provider.ExpectAnything:
-		now.serial = now.header.Serial // the best guess at what secondaries have
-		now.digest = fmt.Sprintf("sha256:%x", sha256.Sum256(now.bytes))
-	case err != nil:
-		return nil, err
-	}
+	return do(now)
+}
+
+func (p *Provider) apply(ctx context.Context, now *content, plan provider.Plan) (*provider.Receipt, error) {
+	plan.Desired = (&provider.Live{DefaultTTL: p.o.DefaultTTL}).WithTTLs(plan.Desired)
 	after := provider.Digest(plan.Desired)
 	if now.exists && now.digest == after {
 		// Also after a kill between the file being in place and the server in this

@@ -261,7 +261,7 @@ func (srv *server) servedZones(ctx context.Context) ([]nameserver.Zone, error) {
 	}
 	var served []nameserver.Zone
 	for name, z := range settings.Zones {
-		if settings.Providers[z.Provider].Type != zonefile.Type {
+		if !slices.ContainsFunc(z.Providers, func(p string) bool { return settings.Providers[p].Type == zonefile.Type }) {
 			continue
 		}
 		served = append(served, nameserver.Zone{Name: name, External: z.Visibility == "external", Signed: z.DNSSEC == "required"})
@@ -295,39 +295,43 @@ func (srv *server) startNames(ctx context.Context) error {
 	return nil
 }
 
-// provider returns the provider of a zone as slipway.yaml in t names it.
+// provider returns what serves a zone as slipway.yaml in t names it.
 func (srv *server) provider(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error) {
 	settings, err := t.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	name := settings.Zones[z].Provider
-	p, ok := settings.Providers[name]
-	if !ok {
-		return nil, fmt.Errorf("zone %s: provider %q is not in slipway.yaml", z, name)
-	}
-	opened, err := srv.providers.Open(ctx, name, p.Type, p.Params)
-	if err != nil {
-		return nil, fmt.Errorf("zone %s: %w", z, err)
-	}
-	return opened, nil
+	return srv.providers.OpenZone(ctx, settings, z)
 }
 
-// answering lists the servers of a zone: the embedded one for the zones that it serves, and for others
-// those that their provider names.
+// answering lists the servers of a zone, at each of its providers: the embedded one for the zones that
+// it serves, and for others those that the provider names.
 func (srv *server) answering(ctx context.Context, t *repo.Tree, z zone.Name) ([]string, error) {
-	p, err := srv.provider(ctx, t, z)
+	settings, err := t.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if p == provider.Provider(srv.files) {
-		return []string{srv.names.Internal()}, nil
+	all, err := srv.providers.Serving(ctx, settings, z)
+	if err != nil {
+		return nil, err
 	}
-	servers, err := catalog.Servers(ctx, p, z)
-	if err == nil && len(servers) == 0 {
-		err = fmt.Errorf("zone %s: no server answers for it", z)
+	var servers []string
+	for _, m := range all {
+		if m.Provider == provider.Provider(srv.files) {
+			servers = append(servers, srv.names.Internal())
+			continue
+		}
+		its, err := catalog.Servers(ctx, m.Provider, z)
+		if err == nil && len(its) == 0 {
+			err = errors.New("no server answers for it")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("zone %s at provider %s: %w", z, m.Name, err)
+		}
+		servers = append(servers, its...)
 	}
-	return servers, err
+	slices.Sort(servers)
+	return slices.Compact(servers), nil
 }
 
 // verify asks the servers of a zone.

@@ -266,10 +266,10 @@ func (s *Service) resumes(ctx context.Context, p provider.Provider, plan provide
 	return r.Resumes(plan, live, before)
 }
 
-// overwritable reports whether a person has decided that this very live content is to be replaced. That
+// overwritable reports whether a person or a rule has decided that this very live content is to be replaced. That
 // holds for one apply: the same edit made again is drift again.
 func (s *Service) overwritable(ctx context.Context, z zone.Name, live string) (bool, error) {
-	e, ok, err := s.newest(ctx, audit.Query{Zone: string(z), Action: audit.ResolveDrift})
+	e, ok, err := s.newestDrift(ctx, subject{zone: z}, audit.ResolveDrift)
 	if err != nil || !ok {
 		return false, err
 	}

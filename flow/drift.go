@@ -3,12 +3,14 @@ package flow
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"slipway/audit"
 	"slipway/drift"
@@ -18,102 +20,52 @@ import (
 	"slipway/zone"
 )
 
+// This file compares one zone and keeps the record of what was found. driftscan.go says when, mend.go and
+// autorevert.go what becomes of it, delegation.go does the same for what parents say, and driftreport.go
+// counts a month.
+
 // How a drift ended.
 const (
 	driftGone      = "gone"      // the zone is as approved again
 	driftChanged   = "changed"   // it differs in another way now, which has its own event
-	driftOverwrite = "overwrite" // a person decided that the approved content replaces it
+	driftOverwrite = "overwrite" // a person decided, or a rule, that the approved content replaces it
 )
 
-// reports are the latest comparisons, by zone.
-type reports struct {
-	mu sync.Mutex // held for the length of a map operation
-	by map[zone.Name]drift.Report
+// subject is what of a zone a report is about.
+type subject struct {
+	zone  zone.Name
+	scope drift.Scope
 }
 
-func newReports() *reports { return &reports{by: make(map[zone.Name]drift.Report)} }
+func (a subject) String() string {
+	if a.scope == drift.Content {
+		return string(a.zone)
+	}
+	return string(a.scope) + "/" + string(a.zone)
+}
+
+// reports are the latest comparisons.
+type reports struct {
+	mu sync.Mutex // held for the length of a map operation
+	by map[subject]drift.Report
+}
+
+func newReports() *reports { return &reports{by: make(map[subject]drift.Report)} }
 
 func (r *reports) put(rep drift.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.by[rep.Zone] = rep
+	r.by[subject{rep.Zone, rep.Scope}] = rep
 }
 
-func (r *reports) all() map[zone.Name]drift.Report {
+func (r *reports) all() map[subject]drift.Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.by)
 }
 
-// Drift compares zones with main now; none named means all. What differs, or differs no more, becomes
-// an event. A zone with a merged change that is still on its way to the provider is left
-// out: it differs because it is about to change.
-func (s *Service) Drift(ctx context.Context, zones []zone.Name) ([]drift.Report, error) {
-	main, err := s.main(ctx)
-	if err != nil {
-		return nil, explain("read the zones repository", err)
-	}
-	named := len(zones) > 0
-	if !named {
-		if zones, err = allZones(ctx, main); err != nil {
-			return nil, explain("read the zones repository", err)
-		}
-	}
-	var found []drift.Report
-	var trouble zoneTrouble
-	for _, z := range zones {
-		rep, err := s.driftOf(ctx, main, z)
-		switch {
-		case err == nil && rep != nil:
-			found = append(found, *rep)
-		case err == nil:
-		case named || ctx.Err() != nil:
-			return nil, explain(fmt.Sprintf("compare the zone %s", z), err)
-		default:
-			trouble.add(z, err)
-		}
-	}
-	trouble.tell(s, "zones could not be compared")
-	return found, nil
-}
-
-// allZones lists the zones that main serves: those with a file, and those of the settings, which apps alone may fill.
-func allZones(ctx context.Context, main *repo.Tree) ([]zone.Name, error) {
-	names, err := main.ZoneNames(ctx)
-	if err != nil {
-		return nil, err
-	}
-	settings, err := main.Settings(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := slices.AppendSeq(slices.Clone(names), maps.Keys(settings.Zones))
-	slices.Sort(all)
-	return slices.Compact(all), nil
-}
-
-// zoneTrouble gathers what went wrong with zones, to be told in one line: a repository may have hundreds that no
-// provider is set for.
-type zoneTrouble struct {
-	n     int
-	first zone.Name
-	err   error
-}
-
-func (t *zoneTrouble) add(z zone.Name, err error) {
-	if t.n++; t.n == 1 {
-		t.first, t.err = z, err
-	}
-}
-
-func (t *zoneTrouble) tell(s *Service, what string) {
-	if t.n > 0 {
-		s.o.Logger.Warn(what, "count", t.n, "zone", t.first, "error", t.err)
-	}
-}
-
 // driftOf compares one zone. nil: there is nothing to compare now.
-func (s *Service) driftOf(ctx context.Context, main *repo.Tree, z zone.Name) (*drift.Report, error) {
+func (s *Service) driftOf(ctx context.Context, main *repo.Tree, z zone.Name, thorough bool) (*drift.Report, error) {
 	unlock, err := s.zones.take(ctx, string(z))
 	if err != nil {
 		return nil, err
@@ -123,63 +75,163 @@ func (s *Service) driftOf(ctx context.Context, main *repo.Tree, z zone.Name) (*d
 	if err != nil {
 		return nil, err
 	}
-	live, err := drift.Glance(ctx, p, z)
+	look := drift.Glance
+	if thorough {
+		look = drift.Look
+	}
+	live, err := look(ctx, p, z)
 	if errors.Is(err, provider.ErrDamaged) {
-		digest := "damaged"
-		return &drift.Report{Zone: z, Commit: main.Commit(), Digest: digest, At: s.now()},
-			s.recordDrift(ctx, z, lifecycle.DriftDetails{Digest: digest, Live: digest, Commit: main.Commit()}, nil)
+		rep := drift.NewReport(z, drift.Content, main.Commit(), []drift.Difference{{Kind: drift.Damaged, Zone: z, Name: z, Detail: short(err.Error(), 500)}}, s.now())
+		// The name that apply.go gives to what cannot be read.
+		sum := sha256.Sum256([]byte(err.Error()))
+		rep.Digest = "damaged:" + hex.EncodeToString(sum[:])
+		s.lastRun.put(*rep)
+		return rep, s.recordReport(ctx, rep, rep.Digest, "")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !live.Exists {
-		if last, err := s.lastApplied(ctx, z); err != nil || last.commit == "" {
-			return nil, err // never served yet
-		}
+	last, err := s.lastReceipt(ctx, z)
+	if err != nil {
+		return nil, err
 	}
+	if !live.Exists && last.commit == "" {
+		return nil, nil // never served yet
+	}
+	approved, c := main, drift.Circumstances{Serial: last.serial}
 	// Only a zone that differs is worth the question whether it is about to change.
 	same, err := s.scanner.Same(ctx, main, z, live)
 	if err != nil {
 		return nil, err
 	}
 	if !same {
-		want, err := s.targetAt(ctx, main.Commit(), z)
-		if err != nil {
+		if c.Coming, err = s.coming(ctx, main, z); err != nil {
 			return nil, err
 		}
-		if !want.is(live) {
-			if busy, err := s.onItsWay(ctx, z); err != nil || busy {
+		if len(c.Coming) > 0 {
+			if last.commit == "" {
+				return nil, nil // the first that is ever served of it
+			}
+			if approved, err = s.o.Repo.Tree(ctx, last.commit); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return s.compare(ctx, main, z, p, live)
+	if c.Unmanaged, err = s.unmanaged.of(ctx, p, live, thorough); err != nil {
+		return nil, err
+	}
+	rep, err := s.scanner.CompareLive(ctx, approved, z, p, live, c, s.now())
+	if err != nil {
+		return nil, err
+	}
+	if len(rep.Differences) == 0 {
+		return rep, s.found(ctx, rep, "")
+	}
+	rule, held, err := s.mayPutBack(ctx, main, rep)
+	if err != nil {
+		return nil, err
+	}
+	if held != "" {
+		rep.Notes = append(rep.Notes, drift.Note{Kind: drift.Attention, Detail: held})
+	}
+	if err := s.found(ctx, rep, held); err != nil || rule == nil {
+		return rep, err
+	}
+	return s.putBackByRule(ctx, main, rule, rep, p)
 }
 
-// compare compares one zone with a commit and records what differs, or no longer does.
+// compare compares one zone with a commit and records what differs, or no longer does. The caller holds the
+// zone's lock.
 func (s *Service) compare(ctx context.Context, approved *repo.Tree, z zone.Name, p provider.Provider, live *provider.Live) (*drift.Report, error) {
 	rep, err := s.scanner.CompareLive(ctx, approved, z, p, live, drift.Circumstances{}, s.now())
 	if err != nil {
 		return nil, err
 	}
+	return rep, s.found(ctx, rep, "")
+}
+
+// found records what a comparison found.
+func (s *Service) found(ctx context.Context, rep *drift.Report, held string) error {
 	s.lastRun.put(*rep)
 	if len(rep.Differences) == 0 {
-		return rep, s.endDrift(ctx, z, system, "", lifecycle.DriftEndDetails{How: driftGone})
+		return s.endDrift(ctx, rep.Zone, system, "", lifecycle.DriftEndDetails{How: driftGone, Scope: string(rep.Scope)})
 	}
-	d := lifecycle.DriftDetails{Digest: rep.Digest, Live: live.Digest, Commit: rep.Commit, Serial: rep.Serial, Count: len(rep.Differences)}
-	for _, x := range rep.Differences[:min(len(rep.Differences), lifecycle.MaxListed)] {
-		d.Differences = append(d.Differences, lifecycle.Differs{Kind: string(x.Kind), Name: string(x.Name), Type: x.Type})
+	return s.recordReport(ctx, rep, rep.Live, held)
+}
+
+// unmanagedOf is what zones hold that is not Slipway's business, asked for when a zone has changed.
+type unmanagedOf struct {
+	mu sync.Mutex // held for the length of a map operation
+	by map[zone.Name]unmanagedAt
+}
+
+type unmanagedAt struct {
+	live string // digest
+	list []provider.Unmanaged
+}
+
+func (u *unmanagedOf) of(ctx context.Context, p provider.Provider, live *provider.Live, anew bool) ([]provider.Unmanaged, error) {
+	var list func(context.Context, zone.Name) ([]provider.Unmanaged, error)
+	switch p := p.(type) {
+	case interface {
+		Others(context.Context, zone.Name) ([]provider.Unmanaged, error)
+	}:
+		list = p.Others
+	case interface {
+		Unmanaged(context.Context, zone.Name) ([]provider.Unmanaged, error)
+	}:
+		list = p.Unmanaged
+	default:
+		return nil, nil
 	}
-	return rep, s.recordDrift(ctx, z, d, rep)
+	u.mu.Lock()
+	known, ok := u.by[live.Zone]
+	u.mu.Unlock()
+	if ok && known.live == live.Digest && !anew {
+		return known.list, nil
+	}
+	found, err := list(ctx, live.Zone)
+	if err != nil {
+		return nil, err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.by == nil {
+		u.by = make(map[zone.Name]unmanagedAt)
+	}
+	u.by[live.Zone] = unmanagedAt{live.Digest, found}
+	return found, nil
+}
+
+// newestDrift is the newest event of an action about one subject.
+func (s *Service) newestDrift(ctx context.Context, about subject, action audit.Action) (audit.Receipt, bool, error) {
+	q := audit.Query{Zone: string(about.zone), Action: action, Newest: true, Limit: 1}
+	for {
+		page, err := s.o.Log.Index().Events(ctx, q)
+		if err != nil {
+			return audit.Receipt{}, false, err
+		}
+		for _, r := range page {
+			d, err := lifecycle.Decode[struct{ Scope string }](r.Event)
+			if err == nil && d.Scope == string(about.scope) {
+				return r, true, nil
+			}
+		}
+		if len(page) < q.Limit {
+			return audit.Receipt{}, false, nil
+		}
+		q.Next(page[len(page)-1])
+		q.Limit = 100
+	}
 }
 
 // openDrift is the drift of a zone that is on record and has not ended.
-func (s *Service) openDrift(ctx context.Context, z zone.Name) (d lifecycle.DriftDetails, since string, open bool, err error) {
-	found, ok, err := s.newest(ctx, audit.Query{Zone: string(z), Action: audit.DetectDrift})
+func (s *Service) openDrift(ctx context.Context, about subject) (d lifecycle.DriftDetails, since string, open bool, err error) {
+	found, ok, err := s.newestDrift(ctx, about, audit.DetectDrift)
 	if err != nil || !ok {
 		return d, "", false, err
 	}
-	ended, ok, err := s.newest(ctx, audit.Query{Zone: string(z), Action: audit.ResolveDrift})
+	ended, ok, err := s.newestDrift(ctx, about, audit.ResolveDrift)
 	if err != nil || ok && ended.Index > found.Index {
 		return d, ended.Event.EventID, false, err
 	}
@@ -187,20 +239,38 @@ func (s *Service) openDrift(ctx context.Context, z zone.Name) (d lifecycle.Drift
 	return d, found.Event.EventID, err == nil, err
 }
 
+// recordReport records what a report found. held says why nobody but a person puts it back.
+func (s *Service) recordReport(ctx context.Context, rep *drift.Report, live, held string) error {
+	d := lifecycle.DriftDetails{Digest: rep.Digest, Live: live, Commit: rep.Commit, Serial: rep.Serial, Count: len(rep.Differences),
+		Scope: string(rep.Scope), Held: held, Kinds: make(map[string]int), Notes: make(map[string]int), Differences: []lifecycle.Differs{}}
+	for i, x := range rep.Differences {
+		if d.Kinds[string(x.Kind)]++; i < lifecycle.MaxListed {
+			d.Differences = append(d.Differences, lifecycle.Differs{Kind: string(x.Kind), Name: string(x.Name), Type: x.Type})
+		}
+	}
+	for _, n := range rep.Notes {
+		d.Notes[string(n.Kind)]++
+	}
+	return s.recordDrift(ctx, rep.Zone, d, rep)
+}
+
 // recordDrift records a difference, once for as long as it stays the same.
 func (s *Service) recordDrift(ctx context.Context, z zone.Name, d lifecycle.DriftDetails, rep *drift.Report) error {
-	now, since, open, err := s.openDrift(ctx, z)
-	if err != nil || open && now.Digest == d.Digest && now.Live == d.Live {
+	about := subject{z, drift.Scope(d.Scope)}
+	now, since, open, err := s.openDrift(ctx, about)
+	if err != nil || open && now.Digest == d.Digest && now.Live == d.Live && (d.Held == "" || now.Held == d.Held) {
 		return err
 	}
 	if open {
-		if err := s.endDrift(ctx, z, system, "", lifecycle.DriftEndDetails{How: driftChanged}); err != nil {
+		if err := s.endDrift(ctx, z, system, "", lifecycle.DriftEndDetails{How: driftChanged, Scope: d.Scope}); err != nil {
 			return err
 		}
 	}
-	// A person has already decided on this very content, and nothing has been applied since.
-	if ok, err := s.overwritable(ctx, z, d.Live); err != nil || ok && !open {
-		return err
+	if about.scope == drift.Content {
+		// It is decided on this very content already, and nothing has been applied since.
+		if ok, err := s.overwritable(ctx, z, d.Live); err != nil || ok && !open {
+			return err
+		}
 	}
 	refs := make(map[string]string)
 	if rep != nil {
@@ -218,17 +288,17 @@ func (s *Service) recordDrift(ctx context.Context, z zone.Name, d lifecycle.Drif
 	}
 	_, err = s.o.Log.Append(ctx, audit.Event{
 		Actor: system, Action: audit.DetectDrift, Timestamp: s.now(), Resource: resource, GitCommit: d.Commit, ArtifactRefs: refs, Details: raw,
-		Once: fmt.Sprintf("drift/%s/%s/%s/%s", z, d.Digest, d.Live, since),
+		Once: fmt.Sprintf("drift/%s/%s/%s/%s", about, d.Digest, d.Live, since),
 	})
 	if err == nil {
-		s.o.Logger.Warn("a live zone is not as approved", "zone", z, "differences", d.Count)
+		s.o.Logger.Warn("a live zone is not as approved", "zone", z, "differences", d.Count, "scope", d.Scope)
 	}
 	return err
 }
 
-// endDrift ends a zone's drift, if there is one on record.
+// endDrift ends a zone's drift of end's scope, if there is one on record.
 func (s *Service) endDrift(ctx context.Context, z zone.Name, by audit.Actor, change string, end lifecycle.DriftEndDetails) error {
-	d, since, open, err := s.openDrift(ctx, z)
+	d, since, open, err := s.openDrift(ctx, subject{z, drift.Scope(end.Scope)})
 	if err != nil || !open {
 		return err
 	}
@@ -242,6 +312,55 @@ func (s *Service) endDrift(ctx context.Context, z zone.Name, by audit.Actor, cha
 		Once: "drift-end/" + since,
 	})
 	return err
+}
+
+// coming are the merged changes that have still to be applied to a zone, and what main says in the end.
+func (s *Service) coming(ctx context.Context, main *repo.Tree, z zone.Name) ([]drift.Coming, error) {
+	open, err := s.openChanges(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []drift.Coming
+	for _, st := range open {
+		if st.Commit == "" {
+			continue
+		}
+		pending, err := s.pendingZones(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(pending, z) {
+			continue
+		}
+		t, err := s.targetAt(ctx, st.Commit, z)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, drift.Coming{Change: st.ID, Sets: t.sets})
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	t, err := s.targetAt(ctx, main.Commit(), z)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, drift.Coming{Change: out[len(out)-1].Change, Sets: t.sets}), nil
+}
+
+// receiptOf is the last apply of a zone, with the serial that it left.
+type receiptOf struct {
+	commit string // "" when there is none
+	serial uint32
+}
+
+func (s *Service) lastReceipt(ctx context.Context, z zone.Name) (receiptOf, error) {
+	e, ok, err := s.newest(ctx, audit.Query{Zone: string(z), Action: audit.ApplyZone})
+	if err != nil || !ok {
+		return receiptOf{}, err
+	}
+	d, err := lifecycle.Decode[lifecycle.ApplyDetails](e.Event)
+	return receiptOf{d.Commit, d.Receipt.Serial}, err
 }
 
 // onItsWay reports whether a merged change has still to be applied to a zone.
@@ -266,103 +385,59 @@ func (s *Service) onItsWay(ctx context.Context, z zone.Name) (bool, error) {
 // compared since it started, what is on record.
 func (s *Service) LastDrift(ctx context.Context) ([]drift.Report, error) {
 	latest := s.lastRun.all()
-	events, err := s.o.Log.Index().Events(ctx, audit.Query{Action: audit.DetectDrift, Newest: true})
-	if err != nil {
-		return nil, explain("read the record", err)
-	}
-	for _, r := range events {
-		z := zone.Name(r.Event.Resource.Zone)
-		if _, known := latest[z]; known {
-			continue
-		}
-		d, _, open, err := s.openDrift(ctx, z)
+	q := audit.Query{Action: audit.DetectDrift, Newest: true}
+	for {
+		events, err := s.o.Log.Index().Events(ctx, q)
 		if err != nil {
 			return nil, explain("read the record", err)
 		}
-		rep := drift.Report{Zone: z, Commit: d.Commit, Serial: d.Serial, At: r.Event.Timestamp}
-		if open {
-			rep.Digest, rep.Live = d.Digest, d.Live
-			for _, x := range d.Differences {
-				rep.Differences = append(rep.Differences, drift.Difference{Kind: drift.Kind(x.Kind), Zone: z, Name: zone.Name(x.Name), Type: x.Type})
+		for _, r := range events {
+			rep, err := s.onRecord(ctx, r.Event, latest)
+			if err != nil {
+				return nil, explain("read the record", err)
+			}
+			if rep != nil {
+				latest[subject{rep.Zone, rep.Scope}] = *rep
 			}
 		}
-		latest[z] = rep
+		if len(events) < 1000 {
+			break
+		}
+		q.Next(events[len(events)-1])
 	}
-	return slices.SortedFunc(maps.Values(latest), func(a, b drift.Report) int { return cmp.Compare(a.Zone, b.Zone) }), nil
+	return slices.SortedFunc(maps.Values(latest), func(a, b drift.Report) int {
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Scope, b.Scope))
+	}), nil
 }
 
-// driftInterval is how often to compare, from the settings in force.
-func (s *Service) driftInterval(ctx context.Context) (time.Duration, error) {
-	settings, err := s.settings(ctx)
+// onRecord is the state of a zone that is not known otherwise, as of the newest event about it.
+func (s *Service) onRecord(ctx context.Context, e audit.Event, latest map[subject]drift.Report) (*drift.Report, error) {
+	d, err := lifecycle.Decode[lifecycle.DriftDetails](e)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if d := settings.Drift.Interval; d > 0 {
-		return d, nil
+	about := subject{zone.Name(e.Resource.Zone), drift.Scope(d.Scope)}
+	if _, known := latest[about]; known {
+		return nil, nil
 	}
-	return 5 * time.Minute, nil
-}
-
-// serveFirst applies the zones that no provider has yet and that Slipway never applied: a new
-// organisation's first zones are on main without having been a change.
-func (s *Service) serveFirst(ctx context.Context) error {
-	main, err := s.main(ctx)
+	d, _, open, err := s.openDrift(ctx, about)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	names, err := allZones(ctx, main)
-	if err != nil {
-		return err
+	rep := &drift.Report{Zone: about.zone, Scope: about.scope, Commit: d.Commit, Serial: d.Serial, At: e.Timestamp}
+	if !open {
+		return rep, nil
 	}
-	var trouble zoneTrouble
-	for _, z := range names {
-		if err := s.serveFirstZone(ctx, main, z); err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			trouble.add(z, err)
+	// The whole of it, with what was approved and what is live; the event alone where that was erased.
+	if raw, err := s.o.Log.Documents().Get(ctx, e.ArtifactRefs["drift"]); err == nil {
+		whole := new(drift.Report)
+		if json.Unmarshal(raw, whole) == nil && whole.Digest == d.Digest {
+			return whole, nil
 		}
 	}
-	trouble.tell(s, "zones that are not served yet could not be applied")
-	return nil
-}
-
-func (s *Service) serveFirstZone(ctx context.Context, main *repo.Tree, z zone.Name) error {
-	unlock, err := s.zones.take(ctx, string(z))
-	if err != nil {
-		return err
+	rep.Digest, rep.Live = d.Digest, d.Live
+	for _, x := range d.Differences {
+		rep.Differences = append(rep.Differences, drift.Difference{Kind: drift.Kind(x.Kind), Zone: about.zone, Name: zone.Name(x.Name), Type: x.Type})
 	}
-	defer unlock()
-	if last, err := s.lastApplied(ctx, z); err != nil || last.commit != "" {
-		return err
-	}
-	p, err := s.provider(ctx, main, z)
-	if err != nil {
-		return err
-	}
-	live, err := drift.Glance(ctx, p, z)
-	if err != nil || !live.Empty() {
-		return err
-	}
-	want, err := s.targetAt(ctx, main.Commit(), z)
-	if err != nil {
-		return err
-	}
-	receipt, err := p.Apply(ctx, provider.NewPlan(z, want.sets, live, "", main.Commit()))
-	if err != nil {
-		return err
-	}
-	refs := make(map[string]string)
-	if refs["receipt"], err = s.keep(ctx, "receipt", receipt); err != nil {
-		return err
-	}
-	raw, err := lifecycle.Encode(lifecycle.ApplyDetails{Receipt: *receipt, Commit: main.Commit()})
-	if err != nil {
-		return err
-	}
-	_, err = s.o.Log.Append(ctx, audit.Event{
-		Actor: system, Action: audit.ApplyZone, Timestamp: s.now(), Resource: audit.Resource{Zone: string(z)}, GitCommit: main.Commit(),
-		ArtifactRefs: refs, Details: raw, Once: "first/" + string(z),
-	})
-	return err
+	return rep, nil
 }

@@ -10,7 +10,8 @@
 //
 // Read flow.go, then workflow.go (what the engine runs), steps.go, merge.go and
 // apply.go (the steps), certify.go, challenge.go and renew.go (certificates), submit.go and
-// decide.go (what people do), undo.go and mend.go (how they take things back), engine.go last.
+// decide.go (what people do), undo.go and mend.go (how they take things back), drift.go (what
+// others did) with driftscan.go and autorevert.go, engine.go last.
 package flow
 
 import (
@@ -34,6 +35,7 @@ import (
 	"slipway/drift"
 	"slipway/provider"
 	"slipway/repo"
+	"slipway/repo/cache"
 	"slipway/zone"
 )
 
@@ -100,6 +102,9 @@ type Service struct {
 	failures *failures
 	lastRun  *reports // of drift
 	scanner  drift.Scanner
+	asking   sync.Map // of comparisons: *asked, by pass.Asked
+
+	unmanaged unmanagedOf
 
 	certs   *cert.Registry // nil without Options.Certificates
 	waits   *waits         // what authorities ask for
@@ -113,6 +118,9 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{o: o, prepared: newProposals(), failures: newFailures(), lastRun: newReports(), waits: newWaits(), pace: newPace()}
+	if o.DataDir != "" {
+		s.scanner.Cache = cache.Open(filepath.Join(o.DataDir, "drift"), cache.DefaultLimit)
+	}
 	if o.Certificates != nil {
 		if err := s.loadCertificates(ctx); err != nil {
 			return nil, fmt.Errorf("certificates on record: %w", err)

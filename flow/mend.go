@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"slipway/audit"
 	"slipway/check"
 	"slipway/drift"
 	"slipway/identity"
@@ -98,15 +97,7 @@ func MayRevertDrift(settings *repo.Settings, person string) bool {
 }
 
 func (s *Service) putBack(ctx context.Context, by identity.Person, z zone.Name, l *looked) error {
-	last, err := s.lastApplied(ctx, z)
-	if err != nil {
-		return err
-	}
-	commit := l.main.Commit()
-	if last.commit != "" {
-		commit = last.commit
-	}
-	want, err := s.targetAt(ctx, commit, z)
+	want, err := s.approvedOf(ctx, l.main, z)
 	if err != nil {
 		return err
 	}
@@ -116,7 +107,7 @@ func (s *Service) putBack(ctx context.Context, by identity.Person, z zone.Name, 
 	if _, err := s.compare(ctx, want.tree, z, l.p, l.live); err != nil {
 		return err
 	}
-	// The decision comes first. Killed after it, the same person pressing again goes on here.
+	// The decision comes first. Killed after it, the next start goes on with what was decided.
 	if decided, err := s.overwritable(ctx, z, l.live.Digest); err != nil || !decided {
 		if err != nil {
 			return err
@@ -125,38 +116,9 @@ func (s *Service) putBack(ctx context.Context, by identity.Person, z zone.Name, 
 			return err
 		}
 	}
-	refs := make(map[string]string)
-	touched := make(map[zone.Name]bool)
-	plan := provider.NewPlan(z, want.sets, l.live, "", commit)
-	for _, e := range plan.Edits {
-		touched[e.Name] = true
-	}
-	if refs["zone-before"], err = s.snapshot(ctx, z, l.live.Sets, touched); err != nil {
-		return err
-	}
-	if refs["zone-after"], err = s.snapshot(ctx, z, plan.Desired, touched); err != nil {
-		return err
-	}
-	receipt, err := l.p.Apply(ctx, plan)
+	err = s.replace(ctx, z, l.p, l.live, want)
 	if errors.Is(err, provider.ErrDrifted) {
 		return &Error{Code: Conflict, Message: fmt.Sprintf("The zone %s was changed at this very moment.", z), Help: "Compare it again, look at what differs now, then decide.", Detail: err}
-	}
-	if err != nil {
-		return err
-	}
-	if refs["receipt"], err = s.keep(ctx, "receipt", receipt); err != nil {
-		return err
-	}
-	raw, err := lifecycle.Encode(lifecycle.ApplyDetails{Receipt: *receipt, Commit: commit, Edits: len(plan.Edits)})
-	if err != nil {
-		return err
-	}
-	_, err = s.o.Log.Append(ctx, audit.Event{
-		Actor: actor(by.ID, by.Role), Action: audit.ApplyZone, Timestamp: s.now(), Resource: audit.Resource{Zone: string(z)}, GitCommit: commit,
-		ArtifactRefs: refs, Details: raw,
-	})
-	if err == nil {
-		s.lastRun.put(drift.Report{Zone: z, Commit: commit, Serial: receipt.Serial, At: s.now()})
 	}
 	return err
 }

@@ -25,10 +25,11 @@ import (
 const (
 	taskQueue = "slipway"
 
-	changeType = "change"       // one for each open change, with the ID change/<id>
-	mergesType = "merges"       // one for each repository: its merges, one at a time
-	driftType  = "drift"        // one for each repository: looks at the live zones from time to time
-	keepType   = "certificates" // one for each repository: renews certificates, and watches for strange ones
+	changeType  = "change"       // one for each open change, with the ID change/<id>
+	mergesType  = "merges"       // one for each repository: its merges, one at a time
+	driftType   = "drift"        // one for each repository: looks at the live zones from time to time
+	compareType = "compare"      // one for each time that somebody asks for such a look
+	keepType    = "certificates" // one for each repository: renews certificates, and watches for strange ones
 
 	lookSignal  = "look"  // to a change: something happened, look at the log
 	mergeSignal = "merge" // to the merges: this change asks to be merged
@@ -167,13 +168,6 @@ func (a *acts) Recheck(ctx context.Context) error {
 
 func (a *acts) ServeFirst(ctx context.Context) error {
 	return a.chore(ctx, "the zones that are not served yet could not be applied", a.s.serveFirst)
-}
-
-func (a *acts) Drift(ctx context.Context) error {
-	return a.chore(ctx, "the live zones could not be compared", func(ctx context.Context) error {
-		_, err := a.s.Drift(ctx, nil)
-		return err
-	})
 }
 
 func (a *acts) KeepCertificates(ctx context.Context) error {
@@ -361,22 +355,6 @@ func mergesWorkflow(ctx workflow.Context, queue []string) error {
 	return workflow.NewContinueAsNewError(ctx, mergesType, queue)
 }
 
-// driftWorkflow compares the live zones with main from time to time.
-func driftWorkflow(ctx workflow.Context) error {
-	var a *acts
-	for range maxPasses {
-		// A failed pass is told in the server's log, and the next one tries again.
-		_ = workflow.ExecuteActivity(remote(ctx), a.ServeFirst).Get(ctx, nil)
-		interval := 5 * time.Minute
-		_ = workflow.ExecuteLocalActivity(quick(ctx), a.DriftInterval).Get(ctx, &interval)
-		if err := workflow.Sleep(ctx, interval); err != nil {
-			return err
-		}
-		_ = workflow.ExecuteActivity(remote(ctx), a.Drift).Get(ctx, nil)
-	}
-	return workflow.NewContinueAsNewError(ctx, driftType)
-}
-
 // keepWorkflow looks after the certificates every minute, and into the logs of certificates every few.
 func keepWorkflow(ctx workflow.Context) error {
 	var a *acts
@@ -397,6 +375,7 @@ func registerWorkflows(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(changeWorkflow, workflow.RegisterOptions{Name: changeType})
 	r.RegisterWorkflowWithOptions(mergesWorkflow, workflow.RegisterOptions{Name: mergesType})
 	r.RegisterWorkflowWithOptions(driftWorkflow, workflow.RegisterOptions{Name: driftType})
+	r.RegisterWorkflowWithOptions(compareWorkflow, workflow.RegisterOptions{Name: compareType})
 	r.RegisterWorkflowWithOptions(keepWorkflow, workflow.RegisterOptions{Name: keepType})
 }
 

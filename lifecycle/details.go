@@ -121,6 +121,26 @@ type ApplyDetails struct {
 	Edits   int              `json:"edits"`  // record sets of this change in the zone
 }
 
+// HoldDetails goes with hold-apply. The plan is the document "plan".
+type HoldDetails struct {
+	Plan    string   `json:"plan"` // digest: just this plan can be released
+	Deletes int      `json:"deletes"`
+	Updates int      `json:"updates"`
+	Live    int      `json:"live"`   // record sets of the zone as it is
+	Limit   string   `json:"limit"`  // for people: what is allowed without a person looking
+	Why     string   `json:"why"`    // for people: what it would do
+	Groups  []string `json:"groups"` // whose members may release it
+}
+
+// ReleaseDetails goes with release-apply; the person is the event's actor.
+type ReleaseDetails struct {
+	Plan    string   `json:"plan"`
+	Reason  string   `json:"reason"`
+	Groups  []string `json:"groups"` // of the person
+	Via     string   `json:"via"`
+	Vouched []string `json:"vouched,omitempty"` // whose word the person's sign-in rests on
+}
+
 // LiveDetails goes with go-live.
 type LiveDetails struct {
 	Verified int      `json:"verified"`          // record sets that answered as wanted
@@ -142,11 +162,16 @@ type DriftDetails struct {
 	Serial      uint32    `json:"serial"`
 	Count       int       `json:"count"`
 	Differences []Differs `json:"differences"` // the first MaxListed
+
+	Scope string         `json:"scope,omitempty"` // parent: what the zone above says of it; else its record sets
+	Kinds map[string]int `json:"kinds,omitempty"` // differences by kind
+	Notes map[string]int `json:"notes,omitempty"` // what differs and is no drift, by kind
+	Held  string         `json:"held,omitempty"`  // why the zone is not put back by rule, for people
 }
 
 // Differs names one record set that is not as approved.
 type Differs struct {
-	Kind string `json:"kind"` // changed | missing | extra
+	Kind string `json:"kind"` // changed | missing | extra | damaged | delegation | ds | glue
 	Name string `json:"name"`
 	Type string `json:"type"`
 }
@@ -156,6 +181,12 @@ type DriftEndDetails struct {
 	Digest string `json:"digest"` // of the differences that are no more, or are given up
 	Live   string `json:"live,omitempty"`
 	How    string `json:"how"` // gone | changed | overwrite
+	Scope  string `json:"scope,omitempty"`
+
+	// Of a zone that is put back by rule.
+	Rule    string `json:"rule,omitempty"`    // the setting that allows it, as it is written
+	Allowed string `json:"allowed,omitempty"` // the commit that the setting is in
+	Sets    int    `json:"sets,omitempty"`    // record sets that are put back
 }
 
 // Encode makes an event's details.

@@ -73,6 +73,10 @@ func (f *folder) take(e audit.Event) error {
 		return f.merge(e)
 	case audit.ApplyZone:
 		return f.apply(e)
+	case audit.HoldApply:
+		return f.hold(e)
+	case audit.ReleaseApply:
+		return f.release(e)
 	case audit.IssueCertificate:
 		if app := e.Resource.App; slices.Contains(f.Certify, app) {
 			f.Certify = slices.DeleteFunc(slices.Clone(f.Certify), func(a string) bool { return a == app })
@@ -225,7 +229,43 @@ func (f *folder) apply(e audit.Event) error {
 	if f.Commit != "" && !f.applied[e.Resource.Zone] {
 		f.applied[e.Resource.Zone] = true
 		f.Receipts = append(f.Receipts, d.Receipt)
+		f.Held = slices.DeleteFunc(f.Held, func(h Hold) bool { return h.Zone == e.Resource.Zone })
 		f.failed, f.Problem = nil, ""
+	}
+	return nil
+}
+
+// hold notes that an apply was stopped; of a zone, only the newest plan counts.
+func (f *folder) hold(e audit.Event) error {
+	d, err := Decode[HoldDetails](e)
+	if err != nil || f.Commit == "" || f.applied[e.Resource.Zone] {
+		return err
+	}
+	f.Held = slices.DeleteFunc(f.Held, func(h Hold) bool { return h.Zone == e.Resource.Zone })
+	f.Held = append(f.Held, Hold{HoldDetails: d, Zone: e.Resource.Zone, Document: e.ArtifactRefs["plan"], At: e.Timestamp, EventID: e.EventID})
+	f.failed, f.Problem = nil, ""
+	return nil
+}
+
+// release notes a person's release of a plan. The count decides, not the event: one that could not
+// have been given releases nothing.
+func (f *folder) release(e audit.Event) error {
+	d, err := Decode[ReleaseDetails](e)
+	if err != nil {
+		return err
+	}
+	for i, h := range f.Held {
+		if h.Zone != e.Resource.Zone || h.Plan != d.Plan || h.Release != nil {
+			continue
+		}
+		vote := approval.Vote{
+			Person: e.Actor.ID, Groups: d.Groups, Decision: approval.Approve, Reason: d.Reason,
+			ChangeDigest: d.Plan, PolicyDigest: d.Plan, At: e.Timestamp, Via: d.Via, Vouched: d.Vouched, EventID: e.EventID,
+		}
+		if approval.Check(f.ReleaseOf(h), nil, vote, e.Timestamp) == nil {
+			f.Held[i].Release = &Release{By: e.Actor.ID, Reason: d.Reason, At: e.Timestamp, EventID: e.EventID}
+			f.failed, f.Problem = nil, ""
+		}
 	}
 	return nil
 }
@@ -267,6 +307,8 @@ func (f *folder) reached(now time.Time) Phase {
 	switch {
 	case f.Commit != "" && len(f.applied) >= f.ZoneCount:
 		return Applied
+	case f.Commit != "" && len(f.applied)+len(f.Waits()) >= f.ZoneCount:
+		return Held
 	case f.Commit != "":
 		return Merged
 	case !f.judged:

@@ -21,6 +21,7 @@ const (
 	Scheduled Phase = "scheduled" // approved, waiting for its time
 	Approved  Phase = "approved"  // may merge
 	Merged    Phase = "merged"    // on main, being applied
+	Held      Phase = "held"      // on main; what is left to apply waits for a person to release it
 	Applied   Phase = "applied"   // at the provider; getting its certificates, being verified
 	Live      Phase = "live"      // end
 	Rejected  Phase = "rejected"  // end
@@ -58,6 +59,7 @@ type State struct {
 	NotBefore time.Time          `json:"not_before,omitzero"`
 	Commit    string             `json:"commit,omitempty"` // on main
 	Receipts  []provider.Receipt `json:"receipts,omitempty"`
+	Held      []Hold             `json:"held,omitempty"` // applies that were stopped, and are not made yet
 	Submitted time.Time          `json:"submitted"`
 	Updated   time.Time          `json:"updated"`
 	Problem   string             `json:"problem,omitempty"` // why denied, rejected or failed, for people
@@ -72,6 +74,60 @@ type State struct {
 	Step       string            `json:"step,omitempty"`        // the step that failed, while failed
 	Resume     Phase             `json:"resume,omitempty"`      // where a failed change goes on
 }
+
+// Hold is an apply of one zone that was stopped because it would take too much of the zone, and
+// what became of that. It ends when the zone is applied.
+type Hold struct {
+	HoldDetails
+	Zone     string    `json:"zone"`
+	Document string    `json:"document,omitempty"` // digest of the plan's document
+	At       time.Time `json:"at"`
+	EventID  string    `json:"event_id"`
+	Release  *Release  `json:"release,omitempty"` // nil: it waits for a person
+}
+
+// Release is a person's decision that a plan which was stopped may be applied.
+type Release struct {
+	By      string    `json:"by"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+	EventID string    `json:"event_id"`
+}
+
+// Hold returns the apply of a zone that was stopped; false when none is.
+func (s State) Hold(zone string) (Hold, bool) {
+	for _, h := range s.Held {
+		if h.Zone == zone {
+			return h, true
+		}
+	}
+	return Hold{}, false
+}
+
+// Waits lists the zones whose apply waits for a person.
+func (s State) Waits() []string {
+	var zones []string
+	for _, h := range s.Held {
+		if h.Release == nil {
+			zones = append(zones, h.Zone)
+		}
+	}
+	return zones
+}
+
+// ReleaseOf is what a person decides on who releases a plan: an approval of just that plan, by one
+// member of the groups that could, and by nobody who has had a part in the change.
+func (s State) ReleaseOf(h Hold) approval.Subject {
+	return approval.Subject{
+		ChangeDigest: h.Plan, PolicyDigest: h.Plan,
+		Requester: s.Requester, Authors: s.Subject.Authors, Vouched: s.Subject.Vouched,
+		Requirements: []approval.Requirement{{Rule: ReleaseRule, AnyOf: h.Groups, Count: 1, Reason: true, Why: []string{h.Why}}},
+		Open:         true, Opened: h.At,
+	}
+}
+
+// ReleaseRule is the rule of slipway.yaml that names who may release an apply.
+const ReleaseRule = "yellow"
 
 // MaxListed bounds the names that an event lists; counts beside them are exact.
 const MaxListed = 50

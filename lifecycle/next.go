@@ -62,6 +62,8 @@ func (s State) Next(now time.Time) Step {
 		return Step{Do: DoMerge}
 	case Merged:
 		return Step{Do: DoApply}
+	case Held:
+		return Step{Do: DoWait}
 	case Applied:
 		if len(s.Certify) > 0 {
 			return Step{Do: DoCertify}

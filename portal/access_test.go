@@ -70,6 +70,8 @@ var permissions = map[string]string{
 	"POST /certificates/{id}/revoke":         "s.fn.ff",
 	"GET /strays":                            "s..f...",
 	"POST /strays/{id}/accept":               "sfff.ff",
+	"GET /controls":                          "sfff...",
+	"GET /api/v1/controls":                   "sfff...",
 	"GET /ca":                                ".......",
 	"GET /account":                           "s......",
 	"POST /account/tokens":                   "s......",

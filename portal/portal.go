@@ -24,6 +24,7 @@ import (
 	"slipway/cert"
 	"slipway/check"
 	"slipway/drift"
+	"slipway/evidence/controls"
 	"slipway/flow"
 	"slipway/identity"
 	"slipway/lifecycle"
@@ -62,20 +63,21 @@ type Service interface {
 
 var _ Service = (*flow.Service)(nil)
 
-// Options wire the portal to the server. All but Door and Address must be set.
+// Options wire the portal to the server. All but Door, Address and Controls must be set.
 type Options struct {
 	Service        Service
 	Identity       *identity.Service
 	Door           *identity.Door // nil: one is made; give the one that the Git host uses, so that guesses count together
 	Record         *audit.Log
-	Settings       func(ctx context.Context) (*repo.Settings, error) // slipway.yaml on main
-	Git            http.Handler                                      // the zones repository, at its root; identity.PersonOf says who asks
-	AllowedSigners []byte                                            // for git verify-commit
-	BaseURL        string                                            // as people type it, without a path
-	Root           func() []byte                                     // of the server's own certificate authority, PEM; nil: it has none
-	CRL            func() ([]byte, error)                            // what that authority has revoked, DER
-	DNS            string                                            // address of the internal name server, for the account page
-	Address        func(*http.Request) string                        // client's network address; nil: the connection's
+	Settings       func(ctx context.Context) (*repo.Settings, error)                      // slipway.yaml on main
+	Git            http.Handler                                                           // the zones repository, at its root; identity.PersonOf says who asks
+	AllowedSigners []byte                                                                 // for git verify-commit
+	BaseURL        string                                                                 // as people type it, without a path
+	Root           func() []byte                                                          // of the server's own certificate authority, PEM; nil: it has none
+	CRL            func() ([]byte, error)                                                 // what that authority has revoked, DER
+	DNS            string                                                                 // address of the internal name server, for the account page
+	Address        func(*http.Request) string                                             // client's network address; nil: the connection's
+	Controls       func(ctx context.Context) (*controls.Mapping, []controls.Check, error) // in force on main; nil: what is built in
 	Logger         *slog.Logger
 	Now            func() time.Time
 }

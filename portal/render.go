@@ -109,6 +109,7 @@ type view struct {
 	Section string
 	Person  *identity.Person
 	Insider bool
+	Record  bool // may read the whole log
 	Org     string
 	Waiting int  // in the person's inbox
 	Root    bool // there is a root certificate to trust
@@ -119,6 +120,7 @@ type view struct {
 var sections = map[string]string{
 	"home": "home", "request": "home", "changes": "changes", "change": "changes", "inbox": "inbox", "apps": "apps", "app": "apps",
 	"drift": "drift", "certificates": "certificates", "certificate": "certificates", "revoke": "certificates", "strays": "certificates", "trust": "certificates", "account": "account", "admin": "admin",
+	"controls": "controls",
 }
 
 // show renders a whole page. It is written only once it is complete, so that a
@@ -128,7 +130,7 @@ func (s *server) show(w http.ResponseWriter, r *request, status int, name, title
 	v.Root = s.Root != nil && len(s.Root()) > 0
 	if r.person.Via != "" {
 		p := r.person
-		v.Person, v.Insider = &p, isInsider(p)
+		v.Person, v.Insider, v.Record = &p, isInsider(p), seesRecord(p)
 		// The number beside "Inbox" is a service; a page without it is better than none.
 		if waiting, err := s.Service.Inbox(r.Context(), p); err == nil {
 			v.Waiting = len(waiting)

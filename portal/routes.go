@@ -78,6 +78,7 @@ func (s *server) routes() []route {
 		{"POST /certificates/{id}/revoke", signedIn, page, managers, s.revokeCertificate},
 		{"GET /strays", insider, page, "", s.straysPage},
 		{"POST /strays/{id}/accept", insider, page, "the groups that manage certificates", s.acceptStray},
+		{"GET /controls", signedIn, page, "auditors, administrators and approvers", s.controlsPage},
 		{"GET /ca", anyone, page, "how to trust the server's own authority", s.trustPage},
 		{"GET /account", signedIn, page, ownToken, s.accountPage},
 		{"POST /account/tokens", signedIn, page, ownToken, s.createToken},
@@ -120,6 +121,7 @@ func (s *server) routes() []route {
 		{"GET /api/v1/accounts", admin, api, "", s.apiAccounts},
 		{"POST /api/v1/accounts/{person}/disable", admin, api, "nobody: their own account", s.apiDisable},
 		{"POST /api/v1/accounts/{person}/enable", admin, api, "", s.apiEnable},
+		{"GET /api/v1/controls", signedIn, api, "auditors, administrators and approvers", s.apiControls},
 		{"GET /api/v1/events", signedIn, api, "auditors, administrators and approvers: all; others: of changes that they asked for", s.apiEvents},
 
 		{"GET /allowed_signers", anyone, plain, "", s.allowedSigners},

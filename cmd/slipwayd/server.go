@@ -430,6 +430,7 @@ func (srv *server) startWeb(ctx context.Context) error {
 		AllowedSigners: repo.AllowedSigners("slipway@"+string(settings.Domain), srv.commits.PublicKey()),
 		BaseURL:        srv.settings.baseURL,
 		DNS:            srv.names.Internal(),
+		Controls:       srv.controls(),
 		Root:           srv.authorities.root,
 		CRL:            srv.authorities.crl,
 		Logger:         srv.log,

@@ -14,10 +14,14 @@ import (
 // the same digest when they make the same live content into the same desired one; which
 // change asks for it, and in which commit it stands, is not in it. What somebody has
 // released is applied under that digest, and nothing else is.
-func (p Plan) Digest() string {
-	b := appendString([]byte(`{"desired":`), Digest(p.Desired))
-	b = appendString(append(b, `,"expect":`...), p.Expect)
-	b = appendString(append(b, `,"zone":`...), string(p.Zone))
+func (p Plan) Digest() string { return PlanDigest(p.Zone, p.Expect, Digest(p.Desired)) }
+
+// PlanDigest is the digest of a plan of which only the digests are known: of the live zone
+// that it was made against, and of the desired content.
+func PlanDigest(z zone.Name, expect, desired string) string {
+	b := appendString([]byte(`{"desired":`), desired)
+	b = appendString(append(b, `,"expect":`...), expect)
+	b = appendString(append(b, `,"zone":`...), string(z))
 	sum := sha256.Sum256(append(b, '}'))
 	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -44,9 +44,9 @@ const None = "none"
 
 const (
 	// MaxWitnesses bounds a policy.
-	MaxWitnesses = 64
-	maxGroups    = 64
-	maxLogs      = 64
+	MaxWitnesses  = 64
+	maxGroups     = 64
+	maxPolicyLogs = 64
 	// MaxPolicy bounds the text of a policy, in bytes. A key of ML-DSA-44 has 1,800.
 	MaxPolicy = 256 << 10
 )
@@ -143,8 +143,8 @@ func (p *Policy) addLog(key string) error {
 	if err != nil {
 		return fmt.Errorf("log: the verifier key: %w", err)
 	}
-	if len(p.logs) == maxLogs {
-		return fmt.Errorf("at most %d logs are read", maxLogs)
+	if len(p.logs) == maxPolicyLogs {
+		return fmt.Errorf("at most %d logs are read", maxPolicyLogs)
 	}
 	if slices.ContainsFunc(p.logs, func(other string) bool { return material(other) == material(key) }) {
 		return fmt.Errorf("log %s: its key is there already", v.Name())

@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 	if dir, ok := strings.CutPrefix(os.Getenv(childEnv), "thinking "); ok {
 		os.Exit(thinking(dir))
 	}
+	if spec, ok := strings.CutPrefix(os.Getenv(childEnv), "deciding "); ok {
+		os.Exit(deciding(spec))
+	}
 	if spec := os.Getenv(childEnv); spec != "" {
 		os.Exit(child(spec))
 	}

@@ -62,6 +62,7 @@ type world struct {
 	mu    sync.Mutex
 	ahead time.Duration                                                    // of the real clock
 	hold  func(ctx context.Context, z zone.Name) error                     // before a provider is handed out
+	wrap  func(p provider.Provider) provider.Provider                      // as which it is handed out
 	check func(ctx context.Context, sets []zone.RRSet, g []zone.Key) error // before verifying
 }
 
@@ -178,12 +179,15 @@ func (w *world) startFlow() {
 		Repo: w.repo, Log: w.log, Engine: check.NewEngine(), Signer: w.commits,
 		Provider: func(ctx context.Context, t *repo.Tree, z zone.Name) (provider.Provider, error) {
 			w.mu.Lock()
-			hold := w.hold
+			hold, wrap := w.hold, w.wrap
 			w.mu.Unlock()
 			if hold != nil {
 				if err := hold(ctx, z); err != nil {
 					return nil, err
 				}
+			}
+			if wrap != nil {
+				return wrap(w.files), nil
 			}
 			return w.files, nil
 		},

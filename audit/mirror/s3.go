@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"slipway/secret"
 )
@@ -230,10 +231,21 @@ func (s *S3) Get(ctx context.Context, o Object, limit int64) (Content, error) {
 	case int64(len(raw)) > limit:
 		return Content{}, contradicts(o.Name, "it is larger than such an object can be")
 	}
+	mode, until := got.ObjectLockMode, got.ObjectLockRetainUntilDate
+	if mode == "" { // not every server says it here
+		kept, err := s.api.GetObjectRetention(ctx, &s3.GetObjectRetentionInput{Bucket: &s.s.Bucket, Key: aws.String(s.key(o.Name)), VersionId: &o.Version})
+		// An answer that is no lock, however it is put, says that there is none.
+		var answer *smithyhttp.ResponseError
+		if err != nil && (!errors.As(err, &answer) || answer.HTTPStatusCode() >= 500) {
+			return Content{}, s.fault("looking at the lock of "+o.Name, err)
+		}
+		if err == nil && kept.Retention != nil {
+			mode, until = types.ObjectLockMode(kept.Retention.Mode), kept.Retention.RetainUntilDate
+		}
+	}
 	c := Content{Raw: raw}
-	if got.ObjectLockMode == types.ObjectLockModeCompliance && got.ObjectLockRetainUntilDate != nil {
-		c.Until = *got.ObjectLockRetainUntilDate
-		c.Locked = c.Until.After(s.s.Now())
+	if mode == types.ObjectLockModeCompliance && until != nil {
+		c.Until, c.Locked = *until, until.After(s.s.Now())
 	}
 	return c, nil
 }

@@ -166,6 +166,8 @@ var actions = map[Action]Meaning{
 		about(slipway, Resource{Name: "timestamps/qualified"}, `{"size":4711,"root":"u6X0…=","time":"2026-06-30T09:15:00Z"}`).with("", "timestamp", "checkpoint")},
 	ReceiveReport: {"A source outside reported what happened there. What it sent is the document “report”; where it belongs to a change, the event names it.",
 		of(slipway, Resource{Zone: exampleZone, Record: exampleName, Type: "A", Name: "cloudtrail"}, `{"source":"cloudtrail","kind":"change-record-sets","id":"b6f0c1d2","by":"arn:aws:iam::123456789012:role/slipway","at":"2026-06-30T09:14:58Z"}`).with("", "report")},
+	MatchReport: {"A report that had come before Slipway's own event was found to belong to a change.",
+		of(slipway, Resource{Zone: exampleZone, Name: "cloudtrail"}, `{"report":"0197d2b4-7c1e-7000-8000-000000000001","how":"the provider's change ID is that of an apply"}`)},
 	DetectOutOfBand: {"A source outside reported an act that no approved change explains.",
 		about(slipway, Resource{Zone: exampleZone, Record: exampleName, Type: "A", Name: "cloudtrail"}, `{"source":"cloudtrail","kind":"change-record-sets","id":"b6f0c1d2","by":"arn:aws:iam::123456789012:user/olga","at":"2026-06-30T08:58:00Z"}`).with("", "report")},
 	ExportEvidence: {"Somebody took evidence out: of what, and the digest of the bundle that they got.",

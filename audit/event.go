@@ -102,6 +102,7 @@ const (
 	RecoverRecord       Action = "recover-record"  // and does it again
 	TimestampCheckpoint Action = "timestamp-checkpoint"
 	ReceiveReport       Action = "receive-report"     // from a source outside
+	MatchReport         Action = "match-report"       // it belongs to a change, as was found out later
 	DetectOutOfBand     Action = "detect-out-of-band" // no approved change explains a report
 	ExportEvidence      Action = "export-evidence"
 )

@@ -1,30 +1,36 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/transparency-dev/tessera"
 )
 
+// sortInterval is how often the log is looked at again that could not be read.
+const sortInterval = 100 * time.Millisecond
+
 // ErrClosed is what Append answers after Close.
 var ErrClosed = errors.New("the audit log is closed")
 
 // pending is an event on its way into the log. Its fields are owned by whoever handles
-// it until answered is closed, and are read only from then on.
+// it until answered is closed, and are only read from then on.
 type pending struct {
 	receipt  Receipt
 	raw      []byte
+	entry    *tessera.Entry
+	weight   int // see follower.reserve
 	err      error
 	answered chan struct{}
+}
+
+func newPending(e Event) *pending {
+	return &pending{receipt: Receipt{Event: e}, weight: weigh(&e), answered: make(chan struct{})}
 }
 
 func (p *pending) answer() { close(p.answered) }
@@ -38,42 +44,18 @@ func (p *pending) wait(ctx context.Context) (Receipt, error) {
 	}
 }
 
-// claims are the Once keys of events that are on their way.
-type claims struct {
-	mu sync.Mutex // held for the length of a map operation
-	by map[string]*pending
-}
-
-// take claims a key for p, or returns whoever has claimed it.
-func (c *claims) take(once string, p *pending) (holder *pending) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if holder, taken := c.by[once]; taken {
-		return holder
-	}
-	if c.by == nil {
-		c.by = map[string]*pending{}
-	}
-	c.by[once] = p
-	return nil
-}
-
-func (c *claims) release(once string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.by, once)
-}
-
 // Append signs an event and appends it. When it returns without error, the event is
-// synced to disk in an entry bundle, is integrated into the Merkle tree, whose state
-// is synced as well, and is in the index; a checkpoint that covers it is published
-// within CheckpointInterval, or by the next Open when the process is killed before.
+// synced to disk in an entry bundle and is integrated into the Merkle tree, whose state
+// is synced as well; whoever then asks the Index finds it. A checkpoint that covers it is
+// published within CheckpointInterval, or by the next Open when the process is killed
+// before.
 //
 // An event whose Once is already in the log is not added again: the first one comes
 // back. That holds across crashes and between concurrent callers.
 //
-// When ctx ends while the event is on its way, it may or may not be in the log: only
-// an event with Once can be safely appended again.
+// Append waits when events come faster than they can be written and indexed. When ctx
+// ends while the event is on its way, it may or may not be in the log: only an event with
+// Once can be safely appended again.
 func (l *Log) Append(ctx context.Context, e Event) (Receipt, error) {
 	if err := e.Validate(); err != nil {
 		return Receipt{}, fmt.Errorf("event %s: %w", e.Action, err)
@@ -81,9 +63,9 @@ func (l *Log) Append(ctx context.Context, e Event) (Receipt, error) {
 	if e.Action == RotateKey {
 		return Receipt{}, fmt.Errorf("event %s: only Rotate appends it", e.Action)
 	}
-	p := &pending{answered: make(chan struct{})}
+	p := newPending(e)
 	if e.Once == "" {
-		return l.submit(ctx, e, p)
+		return l.submit(ctx, p)
 	}
 	for holder := l.claims.take(e.Once, p); holder != nil; holder = l.claims.take(e.Once, p) {
 		// Another caller's failure, or its impatience, is not this one's.
@@ -91,41 +73,43 @@ func (l *Log) Append(ctx context.Context, e Event) (Receipt, error) {
 			return r, err
 		}
 	}
-	// Only after the claim: an event with this key that was on its way is in the index
-	// before its claim is released.
-	first, found, err := l.once(ctx, e.Once)
-	if err != nil || found {
-		p.receipt, p.err = first, err
-		l.claims.release(e.Once)
-		p.answer()
-		return first, err
-	}
-	return l.submit(ctx, e, p)
-}
-
-// once looks a key up, in an index that has all of the log.
-func (l *Log) once(ctx context.Context, once string) (Receipt, bool, error) {
-	if l.behind.Load() {
-		l.indexing.Lock()
-		err := l.catchUp(ctx, nil)
-		l.indexing.Unlock()
-		if err != nil {
-			return Receipt{}, false, err
+	// Only after the claim: it is not released before the index has the event, so what is
+	// neither claimed nor in the index is not in the log. There is nothing to wait for.
+	if !l.onces.lacks(e.Once) {
+		first, found, err := l.index.once(ctx, e.Once)
+		if err != nil || found {
+			p.receipt, p.err = first, err
+			l.claims.release(e.Once)
+			p.answer()
+			return first, err
 		}
 	}
-	return l.index.Once(ctx, once)
+	return l.submit(ctx, p)
 }
 
 // submit signs the event and puts it into the queue. From there on it goes its way
 // whether or not the caller waits for it.
-func (l *Log) submit(ctx context.Context, e Event, p *pending) (Receipt, error) {
-	p.receipt.Event = e
+func (l *Log) submit(ctx context.Context, p *pending) (Receipt, error) {
+	if err := l.follower.reserve(ctx, p.weight); err != nil {
+		p.weight = 0
+		l.refuse(p, fmt.Errorf("event %s: %w", p.receipt.Event.Action, err))
+		return Receipt{}, p.err
+	}
 	if err := l.enqueue(ctx, p); err != nil {
-		p.err = err
-		l.finish(p)
+		l.refuse(p, err)
 		return Receipt{}, err
 	}
 	return p.wait(ctx)
+}
+
+// refuse answers for an event that is not in the log and will not be.
+func (l *Log) refuse(p *pending, err error) {
+	p.err = err
+	l.follower.release(p.weight)
+	if once := p.receipt.Event.Once; once != "" {
+		l.claims.release(once)
+	}
+	p.answer()
 }
 
 func (l *Log) enqueue(ctx context.Context, p *pending) error {
@@ -133,7 +117,14 @@ func (l *Log) enqueue(ctx context.Context, p *pending) error {
 	// the event that replaces it.
 	l.gate.RLock()
 	defer l.gate.RUnlock()
-	if err := l.admit(p); err != nil {
+	select {
+	case l.signing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := l.admit(p)
+	<-l.signing
+	if err != nil {
 		return err
 	}
 	select {
@@ -169,6 +160,7 @@ func (l *Log) admit(p *pending) error {
 	if p.raw, err = sign(l.signer, e); err != nil {
 		return fmt.Errorf("event %s: %w", e.Action, err)
 	}
+	p.entry = tessera.NewEntry(p.raw)
 	return nil
 }
 
@@ -188,126 +180,101 @@ func (l *Log) recording(now time.Time) time.Time {
 	}
 }
 
-func (l *Log) finish(p *pending) {
-	if once := p.receipt.Event.Once; once != "" {
-		l.claims.release(once)
-	}
-	p.answer()
-}
-
-// sequence hands everything that waits to Tessera at once, waits until it is durable
-// and passes it on to the index: one batch is indexed while the next is written.
+// sequence hands everything that waits to Tessera at once, waits until it is durable and
+// answers. The callers sign the next batch meanwhile, and the index learns of the last.
 func (l *Log) sequence() {
-	durable := make(chan []*pending, 1)
-	go func() {
-		for batch := range durable {
-			l.record(batch)
-		}
-		close(l.done)
-	}()
+	defer l.follower.close()
+	futures := make([]tessera.IndexFuture, 0, DefaultBatchMaxSize)
+	var lost error // nobody knows what is in the log
 	for p := range l.queue {
+		if lost != nil {
+			l.refuse(p, lost)
+			continue
+		}
 		batch := []*pending{p}
 		for len(batch) < DefaultBatchMaxSize && len(l.queue) > 0 {
 			// Nobody else receives, so this does not block.
 			batch = append(batch, <-l.queue)
 		}
-		futures := make([]tessera.IndexFuture, len(batch))
-		for i, p := range batch {
-			futures[i] = l.appender.Add(l.ctx, tessera.NewEntry(p.raw))
+		futures = futures[:0]
+		for _, p := range batch {
+			futures = append(futures, l.appender.Add(l.ctx, p.entry))
 		}
 		failed := false
 		for i, p := range batch {
 			index, err := futures[i]()
-			p.receipt.Index, p.err = index.Index, err
+			p.receipt.Index, p.err, p.entry = index.Index, err, nil
 			failed = failed || err != nil
 		}
 		if failed {
-			// What a failed write leaves must be gone before the tree grows over it.
-			// Tessera is idle: it has answered for all that it was given.
-			if _, err := sweep(filepath.Join(l.o.Dir, logDir)); err != nil {
-				l.o.Logger.Error("the rest of a failed write could not be removed from the audit log", "error", err)
+			batch, lost = l.sort(batch)
+		}
+		l.durable += uint64(len(batch))
+		// The index is told before the caller is, so that the caller finds the event.
+		l.follower.hand(batch)
+		for _, p := range batch {
+			p.answer()
+		}
+	}
+}
+
+// sort returns those events of a batch that came into the log although Tessera failed, and
+// refuses the others. Nothing else is written before that is known: it is an error when
+// the log is closed before.
+func (l *Log) sort(batch []*pending) ([]*pending, error) {
+	tick := time.NewTicker(sortInterval)
+	defer tick.Stop()
+	found, err := l.arrived()
+	for err != nil {
+		l.o.Logger.Error("the audit log cannot be read to find out what a failed write has left; it takes no events until it can", "error", err)
+		select {
+		case <-tick.C:
+			found, err = l.arrived()
+		case <-l.closing:
+			lost := fmt.Errorf("it is not known which events are in the log: %w", err)
+			for _, p := range batch {
+				l.refuse(p, fmt.Errorf("event %s: %w", p.receipt.Event.Action, errors.Join(lost, p.err)))
 			}
+			return nil, lost
 		}
-		durable <- batch
 	}
-	close(durable)
-}
-
-// record brings the index up to a batch that Tessera has answered for, and answers.
-func (l *Log) record(batch []*pending) {
-	l.indexing.Lock()
-	err := l.catchUp(l.ctx, batch)
-	l.indexing.Unlock()
+	var arrived []*pending
 	for _, p := range batch {
-		switch {
-		case err != nil:
-			p.err = fmt.Errorf("event %s: it may be in the log, but the index could not be brought up to it: %w", p.receipt.Event.Action, err)
-		case p.err != nil:
-			// Tessera failed, but perhaps only after the event was in the log.
-			p.settle(l.index.Event(l.ctx, p.receipt.Event.EventID))
+		if index, ok := found[p.receipt.Event.EventID]; ok {
+			p.receipt.Index, p.err = index, nil
+			arrived = append(arrived, p)
+		} else {
+			l.refuse(p, fmt.Errorf("event %s was not recorded: %w", p.receipt.Event.Action, p.err))
 		}
-		l.finish(p)
 	}
+	return arrived, nil
 }
 
-func (p *pending) settle(r Receipt, found bool, err error) {
-	switch {
-	case found:
-		p.receipt, p.err = r, nil
-	case err != nil:
-		p.err = errors.Join(p.err, err)
-	default:
-		p.err = fmt.Errorf("event %s was not recorded: %w", p.receipt.Event.Action, p.err)
+// arrived are the events that came into the log after those that are known to be in it,
+// by their IDs.
+func (l *Log) arrived() (map[string]uint64, error) {
+	path := filepath.Join(l.o.Dir, logDir)
+	// What a failed write leaves must be gone before the tree grows over it. Tessera is
+	// idle: it has answered for all that it was given.
+	if _, err := sweep(path); err != nil {
+		return nil, err
 	}
-}
-
-// catchUp adds to the index what the log has and it has not. A batch that follows on
-// what is indexed is taken as it is; after any failure the log's files are read. It
-// needs l.indexing, but for Open, which is alone.
-func (l *Log) catchUp(ctx context.Context, batch []*pending) error {
-	if next, ok := l.following(batch); ok {
-		return l.advance(ctx, next)
-	}
-	l.behind.Store(true)
-	size, err := l.reader.IntegratedSize(ctx)
+	size, err := l.reader.IntegratedSize(l.ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = follow(ctx, filepath.Join(l.o.Dir, logDir), l.indexed, size, func(next []indexed) error {
-		return l.advance(ctx, next)
-	})
-	l.behind.Store(err != nil)
-	return err
-}
-
-// following returns a batch as what comes next in the index, if it is just that.
-func (l *Log) following(batch []*pending) ([]indexed, bool) {
-	if len(batch) == 0 || l.behind.Load() {
-		return nil, false
-	}
-	next := make([]indexed, 0, len(batch))
-	for _, p := range batch {
-		if p.err != nil {
-			return nil, false
+	found := map[string]uint64{}
+	for e, err := range entries(l.ctx, path, l.durable, size) {
+		if err != nil {
+			return nil, err
 		}
-		next = append(next, indexed{p.receipt, p.raw})
-	}
-	slices.SortFunc(next, func(a, b indexed) int { return cmp.Compare(a.Index, b.Index) })
-	for i, r := range next {
-		if r.Index != l.indexed+uint64(i) {
-			return nil, false
+		r, err := e.receipt()
+		if err != nil {
+			return nil, err
 		}
+		found[r.Event.EventID] = e.index
 	}
-	return next, true
-}
-
-func (l *Log) advance(ctx context.Context, next []indexed) error {
-	if err := l.index.add(ctx, next); err != nil {
-		l.behind.Store(true)
-		return err
-	}
-	l.indexed += uint64(len(next))
-	return nil
+	return found, nil
 }
 
 // Erase records that a document may not be kept any more, by whose decision and why, and
@@ -315,7 +282,7 @@ func (l *Log) advance(ctx context.Context, next []indexed) error {
 // finishes what an interrupted one began.
 func (l *Log) Erase(ctx context.Context, by Actor, digest, because string) (Receipt, error) {
 	once := "erase-document:" + digest
-	if _, erased, err := l.once(ctx, once); err != nil {
+	if _, erased, err := l.index.Once(ctx, once); err != nil {
 		return Receipt{}, err
 	} else if !erased {
 		there, err := l.docs.Has(digest)

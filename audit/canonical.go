@@ -31,15 +31,17 @@ type entry struct {
 // that one event has exactly one spelling, and keeps members that this version
 // does not know within the signed payload.
 func parseEntry(raw []byte) (entry, error) {
-	canonical, err := jcs.Transform(raw)
-	if err != nil {
-		return entry{}, fmt.Errorf("not JSON as RFC 8785 wants it: %w", err)
-	}
-	if !bytes.Equal(canonical, raw) {
-		return entry{}, errors.New("not in the canonical form of RFC 8785")
+	if !surelyCanonical(raw) {
+		canonical, err := jcs.Transform(raw)
+		if err != nil {
+			return entry{}, fmt.Errorf("not JSON as RFC 8785 wants it: %w", err)
+		}
+		if !bytes.Equal(canonical, raw) {
+			return entry{}, errors.New("not in the canonical form of RFC 8785")
+		}
 	}
 	var e entry
-	if err := json.Unmarshal(raw, &e.event); err != nil {
+	if err := decodeEvent(raw, &e.event); err != nil {
 		return entry{}, fmt.Errorf("not an event: %w", err)
 	}
 	// As it is spelt: a signature is of characters that need no escapes, and one that is
@@ -94,9 +96,4 @@ func (m member) removed() []byte {
 	default:
 		return slices.Concat(m.object[:m.from], m.object[m.to:])
 	}
-}
-
-// replaced is the object with another text in the member's place.
-func (m member) replaced(text string) []byte {
-	return slices.Concat(m.object[:m.from], []byte(text), m.object[m.to:])
 }

@@ -9,6 +9,9 @@ import (
 // Counts says how many events of each action there are in a period: from included, to
 // not. A zero time does not bound it, and an action without events is not in the map.
 func (x *Index) Counts(ctx context.Context, from, to time.Time) (map[Action]int, error) {
+	if err := x.await(ctx); err != nil {
+		return nil, err
+	}
 	var where conditions
 	if !from.IsZero() {
 		where.add("time >= ?", from.UnixMilli())

@@ -76,11 +76,7 @@ func TestOtherSpellingsOfASignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jws, err := signer.Sign(payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signature, err := jws.DetachedCompactSerialize()
+	signature, err := signer.detached(payload)
 	if err != nil {
 		t.Fatal(err)
 	}

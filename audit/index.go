@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -50,6 +51,10 @@ type Index struct {
 	writer  *sql.DB // one connection; owned by add, with its statements
 	insert  struct{ event, once, change *sql.Stmt }
 	find    struct{ once, event *sql.Stmt } // by readers
+
+	// upToDate waits until everything is in the index that was acknowledged before the
+	// call. Every query begins with it. It is nil where nobody writes.
+	upToDate func(context.Context) error
 
 	mu       sync.Mutex                 // held for the length of a map operation
 	watchers map[chan struct{}]struct{} // nil when the index is closed
@@ -300,6 +305,9 @@ func (c *conditions) String() string {
 
 // Events returns the events that a query selects.
 func (x *Index) Events(ctx context.Context, q Query) ([]Receipt, error) {
+	if err := x.await(ctx); err != nil {
+		return nil, err
+	}
 	var where conditions
 	for _, equal := range []struct{ column, value string }{
 		{"change", q.Change}, {"app", q.App}, {"zone", q.Zone}, {"record", q.Record}, {"actor", q.Actor}, {"action", string(q.Action)},
@@ -346,11 +354,50 @@ func (x *Index) Events(ctx context.Context, q Query) ([]Receipt, error) {
 
 // Once returns the event that has that key, if there is one.
 func (x *Index) Once(ctx context.Context, once string) (Receipt, bool, error) {
+	if err := x.await(ctx); err != nil {
+		return Receipt{}, false, err
+	}
+	return x.once(ctx, once)
+}
+
+// once answers from what is in the index now.
+func (x *Index) once(ctx context.Context, once string) (Receipt, bool, error) {
 	return x.one(ctx, x.find.once, once)
+}
+
+// onces goes through all keys that are in the index now.
+func (x *Index) onces(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		rows, err := x.readers.QueryContext(ctx, "SELECT key FROM once")
+		if err != nil {
+			yield("", fmt.Errorf("index: %w", err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var once string
+			if err := rows.Scan(&once); !yield(once, err) || err != nil {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield("", fmt.Errorf("index: %w", err))
+		}
+	}
+}
+
+func (x *Index) await(ctx context.Context) error {
+	if x.upToDate == nil {
+		return nil
+	}
+	return x.upToDate(ctx)
 }
 
 // Event returns the event of that ID, if there is one.
 func (x *Index) Event(ctx context.Context, eventID string) (Receipt, bool, error) {
+	if err := x.await(ctx); err != nil {
+		return Receipt{}, false, err
+	}
 	return x.one(ctx, x.find.event, eventID)
 }
 
@@ -386,6 +433,9 @@ type ChangeQuery struct {
 // ChangeIDs lists changes by newest event first. OpenOnly selects those with no end
 // event (go-live, reject-change, cancel-change, expire-change).
 func (x *Index) ChangeIDs(ctx context.Context, q ChangeQuery) ([]string, error) {
+	if err := x.await(ctx); err != nil {
+		return nil, err
+	}
 	var where conditions
 	if q.Requester != "" {
 		where.add("requester = ?", q.Requester)

@@ -159,33 +159,6 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A failing index holds nothing back: when it works again, Append first brings it up
-// to the log, and Once stays exact.
-func TestIndexFailsForAWhile(t *testing.T) {
-	t.Parallel()
-	o := options(t)
-	l := openLog(t, o)
-	if _, err := l.index.writer.ExecContext(t.Context(), `CREATE TRIGGER broken BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk full'); END`); err != nil {
-		t.Fatal(err)
-	}
-	e := submitted("c1")
-	e.Once = "c1/submit"
-	for range 2 {
-		if _, err := l.Append(t.Context(), e); err == nil {
-			t.Fatal("acknowledged without index")
-		}
-	}
-	if _, err := l.index.writer.ExecContext(t.Context(), `DROP TRIGGER broken`); err != nil {
-		t.Fatal(err)
-	}
-	if r := add(t, l, e); r.Index != 1 {
-		t.Errorf("recorded as %d", r.Index)
-	}
-	if all := readAll(t, o.Dir); len(all) != 2 {
-		t.Errorf("%d events in the log", len(all))
-	}
-}
-
 func TestErase(t *testing.T) {
 	t.Parallel()
 	o := options(t)

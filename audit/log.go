@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/storage/posix"
 
@@ -33,6 +32,10 @@ const (
 	// CheckpointInterval is how soon after an event a checkpoint covers it: the
 	// shortest that Tessera's POSIX driver allows.
 	CheckpointInterval = 100 * time.Millisecond
+
+	// maxSignatures is how many are made at the same time: a key service may take 20 ms
+	// for each, and should not be asked for thousands at once.
+	maxSignatures = 128
 
 	maxClockSkew = time.Minute // how far the times within a log may run backwards
 )
@@ -72,9 +75,9 @@ type Receipt struct {
 
 // Log is the one writer of an audit log. It is safe for concurrent use.
 type Log struct {
-	o      Options     // o.Events is under gate
-	keys   Keys        // under gate; its map is replaced, never changed
-	signer jose.Signer // under gate
+	o      Options      // o.Events is under gate
+	keys   Keys         // under gate; its map is replaced, never changed
+	signer *eventSigner // under gate
 	docs   *Documents
 	index  *Index
 	unlock func() error
@@ -84,20 +87,24 @@ type Log struct {
 	reader   tessera.LogReader
 	stop     context.CancelFunc // ends Tessera's background work
 
-	queue chan *pending   // Append to sequence
-	done  chan struct{}   // closed when the last event was answered
-	ctx   context.Context // of the background work, not of any caller
+	queue     chan *pending // Append to sequence
+	closing   chan struct{} // closed by Close, which then closes queue
+	closeOnce sync.Once
+	done      chan struct{}   // closed when the last event was answered and the index was told
+	ctx       context.Context // of the background work, not of any caller
+	durable   uint64          // events in the log, of which sequence knows; owned by it
 
-	gate   sync.RWMutex // read-held while an event is signed and put into queue; held to close it and to rotate the key
-	closed bool         // under gate
-	halted error        // under gate: why the log takes no more events
+	gate    sync.RWMutex  // read-held while an event is signed and put into queue; held to close it and to rotate the key
+	signing chan struct{} // a place for each signature that is being made
+	closed  bool          // under gate
+	halted  error         // under gate: why the log takes no more events
 
 	claims claims
+	onces  *onces
 	latest atomic.Int64 // when the newest event was recorded, in Unix milliseconds
 
-	indexing sync.Mutex  // held while the index is brought up to the log
-	indexed  uint64      // events in the index, under indexing
-	behind   atomic.Bool // the index lacks events of the log; set under indexing, before any answer about them
+	follower *follower
+	indexed  uint64 // events in the index; owned by follow, after Open
 }
 
 // Open opens or creates the log, takes what an interrupted write left behind out of
@@ -108,12 +115,20 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	l := &Log{o: o, queue: make(chan *pending, 2*DefaultBatchMaxSize), done: make(chan struct{})}
+	l := &Log{
+		o:     o,
+		queue: make(chan *pending, 2*DefaultBatchMaxSize), closing: make(chan struct{}), done: make(chan struct{}),
+		signing:  make(chan struct{}, maxSignatures),
+		follower: newFollower(),
+	}
 	if err := l.open(ctx); err != nil {
 		l.abandon()
 		return nil, fmt.Errorf("audit log %s: %w", o.Dir, err)
 	}
+	l.index.upToDate = l.follower.await
 	go l.sequence()
+	go l.follow()
+	go l.learnOnces()
 	if err := l.introduce(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("audit log %s: %w", o.Dir, err), l.Close(ctx))
 	}
@@ -207,7 +222,15 @@ func (l *Log) openIndex(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return l.catchUp(ctx, nil)
+	l.onces, l.durable = newOnces(size), size
+	return l.catchUp(ctx, size)
+}
+
+// learnOnces is for speed alone.
+func (l *Log) learnOnces() {
+	if err := l.onces.load(l.ctx, l.index); err != nil && l.ctx.Err() == nil {
+		l.o.Logger.Warn("the index could not be read ahead; appending events that must be recorded once is slower", "error", err)
+	}
 }
 
 // awaitCheckpoint waits until the published checkpoint covers the whole log. It only
@@ -271,9 +294,11 @@ func (l *Log) PublicKeys() Keys {
 	return l.keys
 }
 
-// Close answers the events that were handed in, waits for the checkpoint that covers
-// them and lets go of the directory. Append then fails.
+// Close answers the events that were handed in, waits until they are in the index and
+// under a checkpoint, and lets go of the directory. Append then fails.
 func (l *Log) Close(ctx context.Context) error {
+	// Before the gate, which somebody may hold who waits for room in the queue.
+	l.closeOnce.Do(func() { close(l.closing) })
 	l.gate.Lock()
 	if l.closed {
 		l.gate.Unlock()
@@ -283,8 +308,12 @@ func (l *Log) Close(ctx context.Context) error {
 	close(l.queue)
 	l.gate.Unlock()
 	<-l.done
-	err := l.shutdown(ctx)
-	return errors.Join(err, l.abandon())
+	var errs []error
+	if err := l.follower.failure(); err != nil {
+		errs = append(errs, fmt.Errorf("the index lacks events that are in the log, and gets them at the next start: %w", err))
+	}
+	errs = append(errs, l.shutdown(ctx), l.abandon())
+	return errors.Join(errs...)
 }
 
 // abandon lets go of whatever open has taken.

@@ -133,7 +133,11 @@ func entries(ctx context.Context, log string, from, size uint64) iter.Seq2[locat
 // receipt reads an entry without checking it.
 func (l located) receipt() (Receipt, error) {
 	r := Receipt{Index: l.index}
-	if err := json.Unmarshal(l.raw, &r.Event); err != nil {
+	read := func() error { return json.Unmarshal(l.raw, &r.Event) }
+	if surelyCanonical(l.raw) {
+		read = func() error { return decodeEvent(l.raw, &r.Event) }
+	}
+	if err := read(); err != nil {
 		return r, fmt.Errorf("log: entry %d is not an event: %w", l.index, err)
 	}
 	return r, nil

@@ -39,14 +39,6 @@ type Reader struct {
 // Reader waits until a checkpoint covers every event in the index, and returns a reader
 // of just that.
 func (l *Log) Reader(ctx context.Context) (*Reader, error) {
-	if l.behind.Load() {
-		l.indexing.Lock()
-		err := l.catchUp(ctx, nil)
-		l.indexing.Unlock()
-		if err != nil {
-			return nil, err
-		}
-	}
 	size, err := l.reader.IntegratedSize(ctx)
 	if err != nil {
 		return nil, err

@@ -56,18 +56,21 @@ func (l *Log) Rotate(ctx context.Context, by Actor, next *key.Signer, because st
 	if err != nil {
 		return Receipt{}, err
 	}
-	p := &pending{answered: make(chan struct{}), receipt: Receipt{Event: Event{
-		Actor: by, Action: RotateKey, Resource: Resource{Name: next.ID()}, Details: details,
-	}}}
+	p := newPending(Event{Actor: by, Action: RotateKey, Resource: Resource{Name: next.ID()}, Details: details})
 	if err := p.receipt.Event.Validate(); err != nil {
 		return Receipt{}, fmt.Errorf("event %s: %w", RotateKey, err)
+	}
+	if err := l.follower.reserve(ctx, p.weight); err != nil {
+		return Receipt{}, err
 	}
 	l.gate.Lock()
 	defer l.gate.Unlock()
 	if _, used := l.keys.Events[next.ID()]; used {
-		return Receipt{}, fmt.Errorf("%s signs this log's events or has done so before: make another key", next)
+		l.refuse(p, fmt.Errorf("%s signs this log's events or has done so before: make another key", next))
+		return Receipt{}, p.err
 	}
 	if err := l.admit(p); err != nil {
+		l.refuse(p, err)
 		return Receipt{}, err
 	}
 	l.queue <- p

@@ -214,7 +214,7 @@ func TestKeysOutOfTurn(t *testing.T) {
 	}
 }
 
-func signedAt(t *testing.T, signer jose.Signer, e Event, at time.Time) []byte {
+func signedAt(t *testing.T, signer *eventSigner, e Event, at time.Time) []byte {
 	t.Helper()
 	var err error
 	e.Timestamp = at

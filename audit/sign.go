@@ -11,80 +11,98 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/google/uuid"
 	"golang.org/x/mod/sumdb/note"
 
 	"slipway/key"
 )
 
-// newEventSigner makes detached JWS (RFC 7515 appendix F) with EdDSA (RFC 8037) or
-// ES256 (RFC 7518 section 3.4), as the key is, naming the key in the protected header.
-func newEventSigner(k *key.Signer) (jose.Signer, error) {
-	return jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(k.Algorithm()), Key: opaque{k}}, nil)
+// eventSigner makes detached JWS (RFC 7515 appendix F) with EdDSA (RFC 8037) or ES256
+// (RFC 7518 section 3.4), as the key is, naming the key in the protected header.
+type eventSigner struct {
+	k      *key.Signer
+	header string // encoded
 }
 
-// opaque lets go-jose sign with a key that it never sees.
-type opaque struct{ k *key.Signer }
+func newEventSigner(k *key.Signer) (*eventSigner, error) {
+	header, err := jwsHeader(k.ID(), k.Public())
+	if err != nil {
+		return nil, err
+	}
+	return &eventSigner{k: k, header: header}, nil
+}
 
-func (o opaque) Public() *jose.JSONWebKey {
-	return &jose.JSONWebKey{Key: o.k.Public(), KeyID: o.k.ID(), Algorithm: o.k.Algorithm()}
+// detached is the compact form of a signature without what it is over.
+func (s *eventSigner) detached(payload []byte) (string, error) {
+	signature, err := s.k.Sign(signingInput(s.header, payload))
+	if err != nil {
+		return "", err
+	}
+	return s.header + ".." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
-func (o opaque) Algs() []jose.SignatureAlgorithm {
-	return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(o.k.Algorithm())}
+
+// jwsHeader is the one header that the log's signatures have.
+func jwsHeader(keyID string, pub crypto.PublicKey) (string, error) {
+	algorithm, err := key.Algorithm(pub)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + algorithm + `","kid":"` + keyID + `"}`)), nil
 }
-func (o opaque) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
-	return o.k.Sign(payload)
+
+// signingInput is what a signature is over (RFC 7515 section 5.1).
+func signingInput(header string, payload []byte) []byte {
+	input := make([]byte, 0, len(header)+1+base64.RawURLEncoding.EncodedLen(len(payload)))
+	input = append(input, header...)
+	input = append(input, '.')
+	return base64.RawURLEncoding.AppendEncode(input, payload)
 }
+
+// maxSignature is the encoded length of a signature: 64 bytes with either algorithm.
+const maxSignature = 86
+
+// usualEvent is room for an event of the usual size.
+const usualEvent = 1 << 10
 
 // sign completes an event: its signature, and the bytes that go into the log.
-func sign(signer jose.Signer, e *Event) ([]byte, error) {
-	// Canonical once: the signature's place is known before the signature is.
-	e.Signature = ""
-	unsigned, err := Canonical(e)
+func sign(signer *eventSigner, e *Event) ([]byte, error) {
+	payload, place, err := canonicalEvent(make([]byte, 0, usualEvent), e)
 	if err != nil {
 		return nil, err
 	}
-	place, ok := findMember(unsigned, "signature", []byte(`""`))
-	if !ok {
-		return nil, errors.New("an event has no place for its signature")
+	const member = `,"signature":"`
+	if length := len(payload) + len(member) + len(signer.header) + len("..") + maxSignature + len(`"`); length > MaxEvent {
+		return nil, fmt.Errorf("the event has %d bytes, and at most %d are allowed: put what is large into a document and refer to it by digest", length, MaxEvent)
 	}
-	jws, err := signer.Sign(place.removed())
-	if err != nil {
+	if e.Signature, err = signer.detached(payload); err != nil {
 		return nil, err
 	}
-	if e.Signature, err = jws.DetachedCompactSerialize(); err != nil {
-		return nil, err
-	}
-	raw := place.replaced(`"signature":"` + e.Signature + `"`) // base64url and dots need no escapes
-	if len(raw) > MaxEvent {
-		return nil, fmt.Errorf("the event has %d bytes, and at most %d are allowed: put what is large into a document and refer to it by digest", len(raw), MaxEvent)
-	}
-	return raw, nil
+	raw := make([]byte, 0, len(payload)+len(member)+len(e.Signature)+1)
+	raw = append(raw, payload[:place]...)
+	raw = append(raw, member...) // base64url and dots need no escapes
+	raw = append(raw, e.Signature...)
+	raw = append(raw, '"')
+	return append(raw, payload[place:]...), nil
 }
 
 // verifySignature accepts one spelling only: the header that newEventSigner makes
 // for this key, and base64url without spare bits. The key says which algorithm it is;
 // nothing in the header is obeyed, so none can be smuggled in through it.
 func verifySignature(signature string, payload []byte, keyID string, pub crypto.PublicKey) error {
-	algorithm, err := key.Algorithm(pub)
+	header, err := jwsHeader(keyID, pub)
 	if err != nil {
 		return err
 	}
-	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + algorithm + `","kid":"` + keyID + `"}`))
 	encoded, ok := strings.CutPrefix(signature, header+"..")
 	if !ok {
+		algorithm, _ := key.Algorithm(pub) // it has one: there is a header
 		return fmt.Errorf("the signature is not a detached %s JWS by the event's key_id", algorithm)
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return errors.New("the signature is not base64url")
 	}
-	input := make([]byte, 0, len(header)+1+base64.RawURLEncoding.EncodedLen(len(payload)))
-	input = append(input, header...)
-	input = append(input, '.')
-	input = base64.RawURLEncoding.AppendEncode(input, payload)
-	if !key.Verify(pub, input, raw) {
+	if !key.Verify(pub, signingInput(header, payload), raw) {
 		return errors.New("the signature does not fit the event: one of the two was altered")
 	}
 	return nil

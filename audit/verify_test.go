@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/transparency-dev/tessera"
 )
 
@@ -330,7 +329,7 @@ func TestTampering(t *testing.T) {
 }
 
 // forged is an event as the owner of a key could make it.
-func forged(t *testing.T, signer jose.Signer, keyID string, at time.Time) []byte {
+func forged(t *testing.T, signer *eventSigner, keyID string, at time.Time) []byte {
 	t.Helper()
 	e := submitted("forged")
 	e.Timestamp, e.KeyID = at, keyID

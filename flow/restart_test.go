@@ -375,7 +375,7 @@ func TestZonesComeAndGo(t *testing.T) {
 
 	// A zone that nobody is set to serve is not merged into a standstill.
 	nowhere := w.submit(map[string][]byte{
-		"slipway.yaml": []byte(strings.Replace(settings(), first, strings.Replace(line, "provider: local", "provider: \"\"", 1)+first, 1)),
+		"slipway.yaml": []byte(strings.Replace(settings(), first, strings.Replace(line, ", provider: local", "", 1)+first, 1)),
 		file:           []byte("www:\n  type: A\n  ttl: 300\n  value: 192.0.2.90\n"),
 	})
 	if nowhere.Phase != lifecycle.Denied || !strings.Contains(nowhere.Problem, "provider") {

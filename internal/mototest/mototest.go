@@ -1,23 +1,18 @@
-// Package mototest starts moto, the stand-in for Amazon's services, for tests. It is
-// installed once from PyPI into a virtual environment in the user's cache directory. It
-// is no part of any program.
+// Package mototest starts moto, the stand-in for Amazon's services, for tests. Package
+// pypi installs it. It is no part of any program.
 package mototest
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"slipway/filelock"
+	"slipway/internal/pypi"
 )
 
 // version is pinned so that a new one breaks no test that nobody touched.
@@ -67,7 +62,7 @@ func Reset(t testing.TB, url string) {
 }
 
 func start() (string, error) {
-	python, err := install()
+	python, err := pypi.Python("moto", version, "[server]")
 	if err != nil {
 		return "", err
 	}
@@ -88,41 +83,4 @@ func start() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("it ended before it listened")
-}
-
-// install makes the virtual environment, once for all test processes of this user.
-func install() (python string, err error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "slipway-test")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	defer cancel()
-	unlock, err := filelock.Take(ctx, filepath.Join(dir, "moto.lock"))
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	venv := filepath.Join(dir, "moto-"+version)
-	python = filepath.Join(venv, "bin", "python")
-	done := filepath.Join(venv, "complete")
-	if _, err := os.Stat(done); err == nil {
-		return python, nil
-	}
-	if err := os.RemoveAll(venv); err != nil {
-		return "", err
-	}
-	for _, args := range [][]string{
-		{"python3", "-m", "venv", venv},
-		{python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "moto[server]==" + version},
-	} {
-		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s: %w: %.500s", strings.Join(args, " "), err, out)
-		}
-	}
-	return python, os.WriteFile(done, nil, 0o600)
 }

@@ -94,6 +94,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		{"gateway", srv.startGateway},
 		{"workflows", srv.startChanges},
 		{"readers of the record", srv.startForward},
+		{"mirrors of the record", srv.startMirrors},
 		{"portal", srv.startWeb},
 		{"maintenance", srv.keepTidy},
 	} {

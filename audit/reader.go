@@ -36,9 +36,9 @@ type Reader struct {
 	bundle [][]byte
 }
 
-// Reader waits until a checkpoint covers every event in the index, and returns a reader
+// Snapshot waits until a checkpoint covers every event in the log, and returns a reader
 // of just that.
-func (l *Log) Reader(ctx context.Context) (*Reader, error) {
+func (l *Log) Snapshot(ctx context.Context) (*Reader, error) {
 	size, err := l.reader.IntegratedSize(ctx)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func TestReader(t *testing.T) {
 	for i := range events {
 		add(t, l, submitted(fmt.Sprintf("c%d", i)))
 	}
-	r, err := l.Reader(t.Context())
+	r, err := l.Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

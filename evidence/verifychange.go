@@ -51,7 +51,7 @@ func (v *verifier) changes() error {
 		return err
 	}
 	if approvedGood && merged > 0 {
-		v.proven(CheckApproval, "Each of the %s was approved before that, under the very content and rules that it was merged with, by the rules alone or by people who neither asked for it nor wrote a part of it.", count(merged, "merged change"))
+		v.proven(CheckApproval, "The %s had been approved before, under the very content and rules of the merge, by the rules alone or by people who neither asked for it nor wrote a part of it.", count(merged, "merged change"))
 	}
 	if completeGood && live > 0 {
 		v.proven(CheckLifecycle, "No step of the %s that went live is missing: request, checks, approval, merge, every record set, every zone's receipt, every certificate.", count(live, "change"))

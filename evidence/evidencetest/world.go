@@ -44,8 +44,8 @@ var (
 
 const (
 	App  = "expense-tracker"
-	Zone = "finmicro.example."
-	Name = "expenses.finmicro.example."
+	Zone = "finmicro.example"
+	Name = "expenses.finmicro.example"
 )
 
 // World is a record. Its clock goes on by one second with each event.

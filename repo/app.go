@@ -227,12 +227,7 @@ func (a *App) Marshal() ([]byte, error) {
 	if len(a.Records) > 0 {
 		list := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, r := range a.Records {
-			m := flow(yaml.MappingNode, scalar("name"), scalar(string(r.Name)), scalar("type"), scalar(r.Type))
-			if r.TTL != zone.NoTTL {
-				m.Content = append(m.Content, scalar("ttl"), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(r.TTL)})
-			}
-			m.Content = append(m.Content, scalar("values"), flow(yaml.SequenceNode, scalars(r.Values)...))
-			list.Content = append(list.Content, m)
+			list.Content = append(list.Content, recordNode(r))
 		}
 		put("records", list)
 	}
@@ -260,6 +255,16 @@ func (a *App) Marshal() ([]byte, error) {
 		return nil, fmt.Errorf("app %s: %w", a.Name, err)
 	}
 	return buf.Bytes(), nil
+}
+
+// recordNode is one record set on one line.
+func recordNode(r zone.RRSet) *yaml.Node {
+	m := flow(yaml.MappingNode, scalar("name"), scalar(string(r.Name)), scalar("type"), scalar(r.Type))
+	if r.TTL != zone.NoTTL {
+		m.Content = append(m.Content, scalar("ttl"), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(r.TTL)})
+	}
+	m.Content = append(m.Content, scalar("values"), flow(yaml.SequenceNode, scalars(r.Values)...))
+	return m
 }
 
 // artifactRank puts the two artifacts that every build has before all others.

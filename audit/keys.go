@@ -8,10 +8,12 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/mod/sumdb/note"
 
+	"slipway/audit/witness"
 	"slipway/key"
 )
 
@@ -21,6 +23,8 @@ type Keys struct {
 	Origin string                      // the log's name, in every checkpoint
 	Log    string                      // C2SP signed-note verifier key
 	Events map[string]crypto.PublicKey // Ed25519 or ECDSA on P-256, by RFC 7638 thumbprint
+
+	Witnesses *Witnesses // who else has to have signed; nil: nobody is asked for
 }
 
 const maxKeys = 1 << 20 // bytes of a keys file
@@ -29,6 +33,8 @@ type keysForm struct {
 	Origin string             `json:"origin"`
 	Log    string             `json:"log"`
 	Events jose.JSONWebKeySet `json:"events"` // RFC 7517 section 5
+
+	Witnesses []string `json:"witnesses,omitempty"` // the lines of a policy (C2SP tlog-policy)
 }
 
 // ReadKeys reads the JSON form that Write makes.
@@ -52,6 +58,13 @@ func ReadKeys(r io.Reader) (Keys, error) {
 		}
 		k.Events[id] = jwk.Key
 	}
+	if form.Witnesses != nil {
+		policy, err := witness.ParsePolicy([]byte(strings.Join(form.Witnesses, "\n")))
+		if err != nil {
+			return Keys{}, fmt.Errorf("keys: %w", err)
+		}
+		k.Witnesses = &Witnesses{Policy: policy}
+	}
 	return k, k.validate()
 }
 
@@ -64,6 +77,8 @@ func (k Keys) validate() error {
 		return fmt.Errorf("keys: the log's key is for %q, but the origin is %q", verifier.Name(), k.Origin)
 	case len(k.Events) == 0:
 		return errors.New("keys: no event key is given, so no event could be verified")
+	case k.Witnesses != nil && k.Witnesses.Policy == nil:
+		return errors.New("keys: witnesses are asked for without a policy")
 	}
 	for id, pub := range k.Events {
 		thumbprint, err := key.Thumbprint(pub)
@@ -82,6 +97,9 @@ func (k Keys) form() (keysForm, error) {
 		return keysForm{}, err
 	}
 	form := keysForm{Origin: k.Origin, Log: k.Log, Events: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}}
+	if k.Witnesses != nil {
+		form.Witnesses = strings.Split(strings.TrimSuffix(k.Witnesses.Policy.String(), "\n"), "\n")
+	}
 	for _, id := range slices.Sorted(maps.Keys(k.Events)) {
 		pub := k.Events[id]
 		algorithm, err := key.Algorithm(pub)

@@ -44,19 +44,21 @@ const (
 	CheckStart           Check = "start"            // a log begins with start-log
 	CheckDocument        Check = "document"         // documents are what their digests say
 	CheckDocumentMissing Check = "document-missing" // documents that events refer to are there
+	CheckWitnesses       Check = "witnesses"        // those whom the policy asks for have signed the same history, and all of it
 )
 
 // Report is what Verify found. A log without problems is, event for event, what its
 // writer signed; see docs/events.md for what that proves.
 type Report struct {
-	Size        uint64    `json:"size"`        // events that the checkpoint covers
-	Root        string    `json:"root"`        // base64
-	Unpublished uint64    `json:"unpublished"` // events after those, still without a checkpoint: the log is being written, or its writer was killed
-	Events      uint64    `json:"events"`      // events that were verified
-	Documents   uint64    `json:"documents"`
-	Leftovers   []string  `json:"leftovers,omitempty"` // files of an interrupted write, no part of the log; the next start removes them
-	Stopped     string    `json:"stopped,omitempty"`   // why the rest was not looked at
-	Problems    []Problem `json:"problems"`
+	Size        uint64     `json:"size"`        // events that the checkpoint covers
+	Root        string     `json:"root"`        // base64
+	Unpublished uint64     `json:"unpublished"` // events after those, still without a checkpoint: the log is being written, or its writer was killed
+	Events      uint64     `json:"events"`      // events that were verified
+	Documents   uint64     `json:"documents"`
+	Leftovers   []string   `json:"leftovers,omitempty"` // files of an interrupted write, no part of the log; the next start removes them
+	Witnessed   *Witnessed `json:"witnessed,omitempty"` // by whom, when witnesses are asked for and enough have signed
+	Stopped     string     `json:"stopped,omitempty"`   // why the rest was not looked at
+	Problems    []Problem  `json:"problems"`
 }
 
 // maxProblems bounds a report: a log that is broken throughout is told soon enough.
@@ -80,7 +82,7 @@ func VerifyCopy(ctx context.Context, dir string, keys Keys, kept func(name strin
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), kept: kept, progress: progress, report: &Report{Problems: []Problem{}}, events: map[string]*reign{}}
+	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), kept: kept, progress: progress, report: &Report{Problems: []Problem{}}, events: map[string]*reign{}, witnesses: keys.Witnesses}
 	if err := keys.validate(); err != nil {
 		return nil, err
 	}
@@ -109,6 +111,8 @@ type verifier struct {
 	kept     func(name string, index uint64) bool // nil: every document is
 	progress func(done, total uint64)
 	report   *Report
+
+	witnesses *Witnesses // nil: none are asked for
 }
 
 // stopped ends a run early, and says why.
@@ -145,6 +149,9 @@ func (v *verifier) all(ctx context.Context, origin string, logKey note.Verifier)
 	state := v.treeState()
 	t, err := v.targets(cp, state)
 	if err != nil {
+		return err
+	}
+	if t.witnessed, err = v.cosigned(ctx, origin, logKey, t.size); err != nil {
 		return err
 	}
 	if err := v.history(ctx, t.size); err != nil {
@@ -200,7 +207,8 @@ type target struct {
 // own note, which is as far or a little further.
 type targets struct {
 	signed, noted *target
-	size          uint64 // how many entries to read
+	witnessed     []witnessed // by size
+	size          uint64      // how many entries to read
 }
 
 func (v *verifier) targets(cp *log.Checkpoint, state *treeState) (targets, error) {

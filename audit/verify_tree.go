@@ -35,6 +35,7 @@ type difference struct {
 type sum struct {
 	r             *compact.Range
 	signed, noted []byte // the roots at the targets' sizes
+	witnessed     [][]byte
 }
 
 func newTree(v *verifier, t targets) *tree {
@@ -103,9 +104,18 @@ func (s *sum) at(t targets) error {
 		}
 	}
 	if t.noted != nil && s.r.End() == t.noted.size {
-		s.noted, err = root()
+		if s.noted, err = root(); err != nil {
+			return err
+		}
 	}
-	return err
+	for next := len(s.witnessed); next < len(t.witnessed) && s.r.End() == t.witnessed[next].size; next++ {
+		hash, err := root()
+		if err != nil {
+			return err
+		}
+		s.witnessed = append(s.witnessed, hash)
+	}
+	return nil
 }
 
 func rootOf(leaves [][]byte) ([]byte, error) {
@@ -193,6 +203,11 @@ func (t *tree) finish() error {
 	// Either sum may be right, and then the other was reported above.
 	if t.t.signed != nil && !fits(t.t.signed, t.fromEntries.signed) && !fits(t.t.signed, t.fromTiles.signed) {
 		t.v.inLog(CheckRoot, checkpointFile, nil, "The %d entries do not add up to the root hash that was signed: entries were changed, removed, added or put in another order.", t.t.signed.size)
+	}
+	for i, w := range t.t.witnessed {
+		if !fits(&w.target, t.fromEntries.witnessed[i]) && !fits(&w.target, t.fromTiles.witnessed[i]) {
+			t.v.problem(CheckWitnesses, w.file, nil, "This checkpoint has the log's own signature, and another root hash for the first %d events: there are two histories of this log, and the one here is not the one that the witnesses saw.", w.size)
+		}
 	}
 	if t.t.noted != nil && !fits(t.t.noted, t.fromEntries.noted) && !fits(t.t.noted, t.fromTiles.noted) {
 		t.v.inLog(CheckTreeState, treeStateFile, nil, "The writer's note of the tree has another root hash than its %d entries.", t.t.noted.size)

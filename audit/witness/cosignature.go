@@ -40,8 +40,8 @@ var ErrQuorum = errors.New("the checkpoint does not have the cosignatures that t
 
 // Cosignature is one witness's word on a checkpoint.
 type Cosignature struct {
-	Witness string    // as the policy names it
-	Time    time.Time // when it signed, by its clock; zero when it says nothing about that
+	Witness string    `json:"witness"`       // as the policy names it
+	Time    time.Time `json:"time,omitzero"` // when it signed, by its clock; zero when it says nothing about that
 }
 
 // Cosignatures finds the valid cosignatures of the policy's witnesses. It says nothing

@@ -241,6 +241,9 @@ func material(key string) string {
 // Witnesses lists the witnesses in the order of the policy.
 func (p *Policy) Witnesses() []Witness { return slices.Clone(p.witnesses) }
 
+// Asks says whether the policy asks for any witness at all.
+func (p *Policy) Asks() bool { return p.quorum != None }
+
 // String is the text form, which ParsePolicy reads.
 func (p *Policy) String() string {
 	var b strings.Builder

@@ -126,16 +126,22 @@ func (s *store) dayOf(raw []byte) string {
 	return newest.Time.Format(time.DateOnly)
 }
 
-// Kept gives the cosigned checkpoints below dir that look like one, roughly the newest
-// first. Nothing in them was verified.
-func Kept(dir string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
+// Kept is a file below Dir.
+type Kept struct {
+	Name string
+	Raw  []byte
+}
+
+// ReadKept gives the cosigned checkpoints below dir, roughly the newest first. Nothing in
+// them was verified.
+func ReadKept(dir string) iter.Seq2[Kept, error] {
+	return func(yield func(Kept, error) bool) {
 		files, err := os.ReadDir(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			return
 		}
 		if err != nil {
-			yield(nil, err)
+			yield(Kept{Name: "."}, err)
 			return
 		}
 		var days []string
@@ -150,7 +156,7 @@ func Kept(dir string) iter.Seq2[[]byte, error] {
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
-			if !yield(raw, err) || err != nil {
+			if !yield(Kept{name, raw}, err) {
 				return
 			}
 		}
@@ -162,12 +168,12 @@ func Kept(dir string) iter.Seq2[[]byte, error] {
 // all. The log's own signature is the caller's to check.
 func Newest(dir string, p *Policy) ([]byte, error) {
 	var first error
-	for raw, err := range Kept(dir) {
+	for kept, err := range ReadKept(dir) {
 		if err == nil {
-			_, _, err = p.Verify(raw)
+			_, _, err = p.Verify(kept.Raw)
 		}
 		if err == nil {
-			return raw, nil
+			return kept.Raw, nil
 		}
 		if first == nil {
 			first = err

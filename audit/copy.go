@@ -63,10 +63,10 @@ func ReadDocument(ctx context.Context, dir, digest string) ([]byte, error) {
 
 // DocumentName is the name of a document's file in a copy: documents/sha256/….
 func DocumentName(digest string) (string, error) {
-	if !digestForm.MatchString(digest) {
+	if !validDigest(digest) {
 		return "", fmt.Errorf("document %.80q: a digest has the form sha256:<64 hex digits>", digest)
 	}
-	return documentPath(strings.TrimPrefix(digest, "sha256:")), nil
+	return documentPath(strings.TrimPrefix(digest, digestPrefix)), nil
 }
 
 // Tile says which tile or entry bundle a file is, by its name below the log's directory.

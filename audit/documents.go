@@ -36,10 +36,10 @@ func openDocuments(dir string) (*Documents, error) {
 
 // path is <dir>/sha256/ab/abcdef….
 func (d *Documents) path(digest string) (string, error) {
-	if !digestForm.MatchString(digest) {
+	if !validDigest(digest) {
 		return "", fmt.Errorf("document %.80q: a digest has the form sha256:<64 hex digits>", digest)
 	}
-	hex := strings.TrimPrefix(digest, "sha256:")
+	hex := strings.TrimPrefix(digest, digestPrefix)
 	return filepath.Join(d.dir, "sha256", hex[:2], hex), nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -113,8 +112,22 @@ const MaxEvent = 1<<16 - 1
 
 const maxField = 1024 // bytes of one name, identity or key
 
-// A digest names a document by its content: "sha256:" and 64 hex digits.
-var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+const digestPrefix = "sha256:"
+
+// validDigest says whether a text names a document by its content: "sha256:" and 64 hex
+// digits.
+func validDigest(text string) bool {
+	digits, ok := strings.CutPrefix(text, digestPrefix)
+	if !ok || len(digits) != 64 {
+		return false
+	}
+	for i := range len(digits) {
+		if c := digits[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
 
 // Validate says what is wrong with an event that a caller wants to append. The
 // fields that Append sets are not looked at.
@@ -125,30 +138,40 @@ func (e *Event) Validate() error {
 	if e.Actor.ID == "" || e.Actor.Role == "" {
 		return errors.New("an event names who did it (actor.id) and in which role (actor.role)")
 	}
-	fields := map[string]string{
-		"actor.id": e.Actor.ID, "actor.role": e.Actor.Role, "change": e.Change, "once": e.Once, "git_commit": e.GitCommit,
-		"resource.zone": e.Resource.Zone, "resource.record": e.Resource.Record, "resource.type": e.Resource.Type,
-		"resource.app": e.Resource.App, "resource.name": e.Resource.Name,
+	for _, f := range [...]struct{ name, value string }{
+		{"actor.id", e.Actor.ID}, {"actor.role", e.Actor.Role}, {"change", e.Change}, {"once", e.Once}, {"git_commit", e.GitCommit},
+		{"resource.zone", e.Resource.Zone}, {"resource.record", e.Resource.Record}, {"resource.type", e.Resource.Type},
+		{"resource.app", e.Resource.App}, {"resource.name", e.Resource.Name},
+	} {
+		if err := validateField(f.name, f.value); err != nil {
+			return err
+		}
 	}
-	for i, approver := range e.ApprovalChain {
-		fields[fmt.Sprintf("approval_chain[%d]", i)] = approver
+	for _, approver := range e.ApprovalChain {
+		if err := validateField("an entry of approval_chain", approver); err != nil {
+			return err
+		}
 	}
 	for name, digest := range e.ArtifactRefs {
-		fields["artifact_refs name"] = name
-		if !digestForm.MatchString(digest) {
+		if err := validateField("a name in artifact_refs", name); err != nil {
+			return err
+		}
+		if !validDigest(digest) {
 			return fmt.Errorf("artifact_refs: %q is %q, which is not a digest of the form sha256:<64 hex digits>", name, digest)
-		}
-	}
-	for name, value := range fields {
-		if len(value) > maxField {
-			return fmt.Errorf("%s has %d bytes, and at most %d are allowed", name, len(value), maxField)
-		}
-		if !utf8.ValidString(value) {
-			return fmt.Errorf("%s is not valid UTF-8", name)
 		}
 	}
 	if len(e.Details) > 0 && !strings.HasPrefix(strings.TrimSpace(string(e.Details)), "{") {
 		return errors.New("details must be a JSON object")
+	}
+	return nil
+}
+
+func validateField(name, value string) error {
+	if len(value) > maxField {
+		return fmt.Errorf("%s has %d bytes, and at most %d are allowed", name, len(value), maxField)
+	}
+	if !utf8.ValidString(value) {
+		return fmt.Errorf("%s is not valid UTF-8", name)
 	}
 	return nil
 }

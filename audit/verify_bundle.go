@@ -167,10 +167,10 @@ func (v *verifier) factOf(b *bundle, index uint64, e *Event) (fact, bool) {
 }
 
 func parseDigest(digest string) (d [hashSize]byte, ok bool) {
-	if !digestForm.MatchString(digest) {
+	if !validDigest(digest) {
 		return d, false
 	}
-	_, err := hex.Decode(d[:], []byte(strings.TrimPrefix(digest, "sha256:")))
+	_, err := hex.Decode(d[:], []byte(strings.TrimPrefix(digest, digestPrefix)))
 	return d, err == nil
 }
 

@@ -156,8 +156,12 @@ func (e *Engine) prepare(ctx context.Context, in Input) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
+	taken, err := sizes(ctx, in, settings)
+	if err != nil {
+		return nil, err
+	}
 	signals := risk.Signals(risk.Input{
-		Change: in.Change, Settings: settings, NewZones: newZones,
+		Change: in.Change, Settings: settings, NewZones: newZones, Sizes: taken,
 		Requester: in.Requester.ID, ThirdParty: in.Requester.ThirdParty,
 		Dependants: relying, Pasts: past, AsOf: in.AsOf,
 	})

@@ -164,6 +164,27 @@ func allowedExternal(s *repo.Settings) []zone.Name {
 	return names
 }
 
+// sizes counts the record sets of the zones that a change may take too much of, as they are before it. A
+// change that would not take too much of the smallest zone that has a limit costs no look at any.
+func sizes(ctx context.Context, in Input, settings *repo.Settings) (map[zone.Name]int, error) {
+	found := map[zone.Name]int{}
+	for z, n := range risk.Taken(in.Change) {
+		limits := settings.Limits(z)
+		if n.Live = max(limits.From, 1); n.Deletes*100 <= limits.Deletes*n.Live && n.Updates*100 <= limits.Updates*n.Live {
+			continue
+		}
+		sets, err := in.Base.Served(ctx, z)
+		if errors.Is(err, repo.ErrNotFound) || errors.As(err, new(*zone.Error)) {
+			continue // a zone that is new, or that nobody could serve as it is
+		}
+		if err != nil {
+			return nil, err
+		}
+		found[z] = len(sets)
+	}
+	return found, nil
+}
+
 // maxAsked bounds the names whose dependants are looked for. A change of more names
 // is told by its size.
 const maxAsked = 16

@@ -14,6 +14,7 @@ import (
 	"slipway/approval"
 	"slipway/change"
 	"slipway/check/finding"
+	"slipway/provider"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -48,6 +49,7 @@ const (
 	Dependants           = "dependants"    // others that point at a name which changes or goes
 	YoungApp             = "young-app"     // an app that came to be lately
 	UnsettledApp         = "unsettled-app" // an app that was changed many times lately
+	ApplyLimit           = "apply-limit"   // more of a zone than its settings let be applied without a person looking
 )
 
 // Strength 1 is reached at so many.
@@ -81,6 +83,7 @@ type Input struct {
 	// What the rest of the repository and its history say, as far as they were asked.
 	Dependants map[zone.Name][]zone.RRSet // by name that is changed or removed: the record sets of others that point at it
 	Pasts      map[string]repo.Past       // by path of an app that is changed or removed
+	Sizes      map[zone.Name]int          // record sets of the zones that the change may take too much of
 	AsOf       time.Time
 }
 
@@ -247,12 +250,34 @@ func (f *finder) size() {
 	f.limits()
 }
 
-// limits looks at the zones whose settings say how large a change usually is there.
+// Taken counts, zone by zone, what a change creates, updates and deletes.
+func Taken(c *change.Change) map[zone.Name]provider.Counts {
+	taken := map[zone.Name]provider.Counts{}
+	for _, e := range c.Edits {
+		n := taken[e.Zone]
+		switch e.Op {
+		case zone.Create:
+			n.Creates++
+		case zone.Update:
+			n.Updates++
+		case zone.Delete:
+			n.Deletes++
+		}
+		taken[e.Zone] = n
+	}
+	return taken
+}
+
+// limits looks at the zones whose settings say how large a change usually is there, and how much of
+// them is applied without a person looking.
 func (f *finder) limits() {
 	edits, deletes := map[zone.Name]int{}, map[zone.Name]int{}
-	for _, e := range f.in.Change.Edits {
-		if edits[e.Zone]++; e.Op == zone.Delete {
-			deletes[e.Zone]++
+	for z, n := range Taken(f.in.Change) {
+		edits[z], deletes[z] = n.Edits(), n.Deletes
+		n.Live = f.in.Sizes[z]
+		if why, exceeds := n.Exceed(z, provider.Limits(f.in.Settings.Limits(z))); exceeds {
+			f.add(Signal{Name: ApplyLimit, Value: 1, Zone: z,
+				Reason: fmt.Sprintf("I%s. So much is applied only when somebody who may release it has looked at it.", strings.TrimPrefix(why, "i"))})
 		}
 	}
 	for z, n := range edits {
@@ -262,7 +287,7 @@ func (f *finder) limits() {
 		}
 	}
 	for z, n := range deletes {
-		if most := f.in.Settings.Zones[z].MaxDeletes; most > 0 && n > most {
+		if most := f.in.Settings.Zones[z].MaxDeletes; n > 0 && most > 0 && n > most {
 			f.add(Signal{Name: Deletion, Value: 1, Zone: z,
 				Reason: fmt.Sprintf("It removes %s from %s, where at most %d is usual.", count(n, "record set"), z.Unicode(), most)})
 		}

@@ -55,6 +55,35 @@ func TestZoneLimits(t *testing.T) {
 	}
 }
 
+// So much of a zone that an apply of it waits for a person is told before anybody approves.
+func TestApplyLimits(t *testing.T) {
+	s := &repo.Settings{Apply: repo.ApplyLimits{Deletes: 30, Updates: 30, From: 10}, Zones: map[zone.Name]repo.Zone{
+		"usual.example": {}, "free.example": {Apply: repo.ApplyLimits{Deletes: 100, Updates: 100}},
+	}}
+	for _, c := range []struct {
+		op      zone.Op
+		z       zone.Name
+		n, size int
+		want    string
+	}{
+		{zone.Delete, "usual.example", 3, 10, ""},
+		{zone.Delete, "usual.example", 4, 10, "In zone usual.example it would delete 4 of its 10 record sets (40%), where at most 30% are expected at once. So much is applied only when somebody who may release it has looked at it."},
+		{zone.Update, "usual.example", 40, 100, "In zone usual.example it would change 40 of its 100 record sets (40%), where at most 30% are expected at once. So much is applied only when somebody who may release it has looked at it."},
+		{zone.Create, "usual.example", 90, 100, ""},
+		{zone.Delete, "usual.example", 9, 9, ""},
+		{zone.Delete, "usual.example", 9, 0, ""}, // not asked
+		{zone.Delete, "free.example", 90, 100, ""},
+	} {
+		got := ""
+		if r := reasons(Input{Change: edits(c.op, c.z, c.n), Settings: s, Sizes: map[zone.Name]int{c.z: c.size}}, ApplyLimit); len(r) > 0 {
+			got = r[0]
+		}
+		if got != c.want {
+			t.Errorf("%s %d of %d in %s: %q, want %q", c.op, c.n, c.size, c.z, got, c.want)
+		}
+	}
+}
+
 func TestPasts(t *testing.T) {
 	app := &repo.App{Name: "x", Path: "apps/x.yaml"}
 	in := Input{Change: &change.Change{Apps: []change.AppEdit{{Op: zone.Update, Name: "x", Before: app, After: app}}}, Settings: &repo.Settings{}, AsOf: now}

@@ -23,6 +23,7 @@ package slipway.tier
 # title: What each signal weighs, 0 to 100
 # description: A signal's share of the score is its weight times its strength.
 weights := {
+	"apply-limit": 15,
 	"brand-in-name": 60,
 	"bulk-change": 15,
 	"deletion": 10,
@@ -214,6 +215,14 @@ yellow_reasons contains s.reason if {
 	s.zone != ""
 }
 
+# So much of a zone that it is applied only when somebody who may release it has looked at it.
+yellow_reasons contains reason if some reason in limit_reasons
+
+limit_reasons contains s.reason if {
+	some s in input.signals
+	s.name == "apply-limit"
+}
+
 # So many others rely on one name that a slip would be felt far away.
 yellow_reasons contains s.reason if {
 	some s in input.signals
@@ -327,6 +336,12 @@ reasons := green_reasons if tier == "green"
 approvals contains {"rule": "red", "why": red_reasons} if tier == "red"
 
 approvals contains {"rule": "yellow", "why": yellow_reasons} if tier == "yellow"
+
+# Who may release what takes too much of a zone is asked at once, and not again when it is applied.
+approvals contains {"rule": "yellow", "why": limit_reasons} if {
+	tier == "red"
+	count(limit_reasons) > 0
+}
 
 # A domain's registration is the business of those named for it, beside the tier's own approvers.
 approvals contains {"rule": "new-domain", "why": domain_reasons} if {

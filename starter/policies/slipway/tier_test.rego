@@ -160,6 +160,13 @@ test_wildcard_and_restricted_types_are_yellow if {
 	}
 }
 
+test_too_much_of_a_zone_asks_who_may_release_it if {
+	doc := with_signals([signal("apply-limit", 1, "apps.finmicro.example")])
+	tier.tier == "yellow" with input as doc
+	rules(doc) == {"yellow"}
+	rules(object.union(doc, {"change": object.union(doc.change, {"deletes": 25})})) == {"red", "yellow"}
+}
+
 test_many_risks_are_red if {
 	doc := object.union(
 		with_signals([signal(name, 1, "finmicro.example") |

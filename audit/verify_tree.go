@@ -118,6 +118,15 @@ func (s *sum) at(t targets) error {
 	return nil
 }
 
+// witness is the root at the size of a witnessed checkpoint; nil when so many entries were
+// not there.
+func (s *sum) witness(i int) []byte {
+	if i < len(s.witnessed) {
+		return s.witnessed[i]
+	}
+	return nil
+}
+
 func rootOf(leaves [][]byte) ([]byte, error) {
 	r := ranges.NewEmptyRange(0)
 	for _, leaf := range leaves {
@@ -205,7 +214,7 @@ func (t *tree) finish() error {
 		t.v.inLog(CheckRoot, checkpointFile, nil, "The %d entries do not add up to the root hash that was signed: entries were changed, removed, added or put in another order.", t.t.signed.size)
 	}
 	for i, w := range t.t.witnessed {
-		if !fits(&w.target, t.fromEntries.witnessed[i]) && !fits(&w.target, t.fromTiles.witnessed[i]) {
+		if !fits(&w.target, t.fromEntries.witness(i)) && !fits(&w.target, t.fromTiles.witness(i)) {
 			t.v.problem(CheckWitnesses, w.file, nil, "This checkpoint has the log's own signature, and another root hash for the first %d events: there are two histories of this log, and the one here is not the one that the witnesses saw.", w.size)
 		}
 	}

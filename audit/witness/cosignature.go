@@ -232,18 +232,30 @@ func split(raw []byte) (body string, signatures []string, err error) {
 	return text, signatures, nil
 }
 
-// join adds signature lines to a note, each once.
+// join adds signature lines to a note, one of each key: the first, which says the most
+// about when the checkpoint was there.
 func join(raw []byte, lines ...string) ([]byte, error) {
 	body, signatures, err := split(raw)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range lines {
-		if !slices.Contains(signatures, l) {
+		if !slices.ContainsFunc(signatures, func(have string) bool { return signedBy(have) == signedBy(l) }) {
 			signatures = append(signatures, l)
 		}
 	}
 	return []byte(body + "\n" + strings.Join(signatures, "")), nil
+}
+
+// signedBy is what a signature line begins with: the name and the ID of its key. A line
+// that is none is only like itself.
+func signedBy(line string) string {
+	name, encoded, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(line, "— "), "\n"), " ")
+	raw, err := decode(encoded)
+	if err != nil || len(raw) < 4 {
+		return line
+	}
+	return name + " " + string(raw[:4])
 }
 
 // decode is base64 of the one spelling that bytes have.

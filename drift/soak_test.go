@@ -28,8 +28,8 @@ type live struct {
 	edit func(t *testing.T, z zone.Name, before, after *zone.RRSet)
 }
 
-// update is what somebody with nsupdate does.
-func update(s servers.Server) func(t *testing.T, z zone.Name, before, after *zone.RRSet) {
+// nsupdate is what somebody with nsupdate does.
+func nsupdate(s servers.Server) func(t *testing.T, z zone.Name, before, after *zone.RRSet) {
 	return func(t *testing.T, z zone.Name, before, after *zone.RRSet) {
 		t.Helper()
 		m := new(dns.Msg)
@@ -99,8 +99,8 @@ func threeServers(t *testing.T, n int) []live {
 		t.Fatal(err)
 	}
 	return []live{
-		{"BIND", transfer(bind.Server), names("bind"), update(bind.Server)},
-		{"Knot", transfer(knot.Server), names("knot"), update(knot.Server)},
+		{"BIND", transfer(bind.Server), names("bind"), nsupdate(bind.Server)},
+		{"Knot", transfer(knot.Server), names("knot"), nsupdate(knot.Server)},
 		{"PowerDNS", api, names("pdns"), patch(pdns)},
 	}
 }

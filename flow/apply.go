@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -46,7 +45,7 @@ func (s *Service) apply(ctx context.Context, id string, z zone.Name) error {
 	}
 	defer unlock()
 	st, err := s.load(ctx, id)
-	if err != nil || st.Next(s.now()).Do != lifecycle.DoApply {
+	if err != nil || st.Next(s.now()).Do != lifecycle.DoApply && !slices.Contains(st.Waits(), string(z)) {
 		return err
 	}
 	if pending, err := s.pendingZones(ctx, st); err != nil || !slices.Contains(pending, z) {
@@ -122,23 +121,31 @@ func (s *Service) applyZone(ctx context.Context, st lifecycle.State, z zone.Name
 		return err
 	}
 	plan := provider.NewPlan(z, want.sets, live, st.ID, commit)
+	resumed := false
 	if !want.is(live) {
 		expected, err := s.expected(ctx, st, z, live, last)
 		if err != nil {
 			return err
 		}
 		if !expected {
-			if expected, err = s.resumes(ctx, p, plan, live, last); err != nil {
+			if resumed, err = s.resumes(ctx, st, p, plan, live, last); err != nil {
 				return err
 			}
+			expected = resumed
 		}
 		if !expected {
 			if err := s.drifted(ctx, want.tree, z, p, live); err != nil {
 				return err
 			}
 		}
+		if held, err := s.held(ctx, st, committed, plan, live, resumed); err != nil || held {
+			return err
+		}
 	}
-	return s.applyPlan(ctx, st, committed, p, plan, live)
+	if err := s.applyPlan(ctx, st, committed, p, plan, live); err != nil {
+		return err
+	}
+	return s.lookAgain(ctx, z, st.ID)
 }
 
 // applyPlan applies and records: the documents first, then the record sets, then the receipt that ends it.
@@ -148,8 +155,10 @@ func (s *Service) applyPlan(ctx context.Context, st lifecycle.State, committed *
 	touched := make(map[zone.Name]bool)
 	for _, e := range committed.change.Edits {
 		if e.Zone == z {
-			edits = append(edits, e)
 			touched[e.Name] = true
+			if plan.Commit == st.Commit || inEffect(e, plan, live) {
+				edits = append(edits, e)
+			}
 		}
 	}
 	refs := make(map[string]string)
@@ -175,6 +184,17 @@ func (s *Service) applyPlan(ctx context.Context, st lifecycle.State, committed *
 		Once: st.ID + "/apply/" + string(z),
 	}, lifecycle.ApplyDetails{Receipt: *receipt, Commit: plan.Commit, Edits: len(edits)})
 	return err
+}
+
+// inEffect reports whether what a change says of a record set is what a plan for a later commit makes
+// of it. What a later change has taken back before it was ever made did not happen.
+func inEffect(e zone.Edit, plan provider.Plan, live *provider.Live) bool {
+	for i := range plan.Desired {
+		if set := &plan.Desired[i]; set.Name == e.Name && set.Type == e.Type {
+			return sameSet(asServed(live, e.After), set)
+		}
+	}
+	return e.After == nil
 }
 
 // applied is the last apply of a zone, by any change.
@@ -250,14 +270,18 @@ func (s *Service) expected(ctx context.Context, st lifecycle.State, z zone.Name,
 }
 
 // resumes reports whether the live zone is what an apply of this very plan has left half-way.
-func (s *Service) resumes(ctx context.Context, p provider.Provider, plan provider.Plan, live *provider.Live, last applied) (bool, error) {
+func (s *Service) resumes(ctx context.Context, st lifecycle.State, p provider.Provider, plan provider.Plan, live *provider.Live, last applied) (bool, error) {
 	r, ok := p.(provider.Resumer)
 	if !ok {
 		return false, nil
 	}
 	before := &provider.Live{Zone: plan.Zone}
-	if last.commit != "" {
-		t, err := s.targetAt(ctx, last.commit, plan.Zone)
+	was := last.commit
+	if was == "" && len(live.Parts) > 0 {
+		was = st.Base // one provider had the zone before Slipway came, and another has joined it
+	}
+	if was != "" {
+		t, err := s.targetAt(ctx, was, plan.Zone)
 		if err != nil {
 			return false, err
 		}
@@ -382,104 +406,4 @@ func recordOf(set *zone.RRSet) *lifecycle.Record {
 		return &lifecycle.Record{TTL: set.TTL, Digest: provider.Digest([]zone.RRSet{*set})}
 	}
 	return &lifecycle.Record{TTL: set.TTL, Values: set.Values}
-}
-
-// verifyFor bounds one round of asking the servers; after it the step fails and is tried again.
-const verifyFor = 30 * time.Second
-
-// finish sees the change answered by the name servers, and only then says that it is live.
-func (s *Service) finish(ctx context.Context, id string) error {
-	st, err := s.load(ctx, id)
-	if err != nil || st.Next(s.now()).Do != lifecycle.DoVerify {
-		return err
-	}
-	var details lifecycle.LiveDetails
-	err = s.step(ctx, id, "verify", func() error {
-		zones, err := s.wanted(ctx, st)
-		if err != nil {
-			return err
-		}
-		details = lifecycle.LiveDetails{}
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(zonesAtOnce)
-		for _, w := range zones {
-			details.Verified, details.Gone = details.Verified+len(w.sets), details.Gone+len(w.gone)
-			g.Go(func() error {
-				ctx, cancel := context.WithTimeout(ctx, verifyFor)
-				defer cancel()
-				return s.o.Verify(ctx, w.named, w.zone, w.sets, w.gone)
-			})
-		}
-		return g.Wait()
-	})
-	if err != nil {
-		return err
-	}
-	return s.step(ctx, id, "live", func() error {
-		refs := st.Artifacts
-		if len(st.Receipts) == 1 {
-			receipt, err := s.keep(ctx, "receipt", st.Receipts[0])
-			if err != nil {
-				return err
-			}
-			refs = withRef(refs, "receipt", receipt)
-		}
-		_, err := s.record(ctx, st, audit.Event{
-			Action: audit.GoLive, ArtifactRefs: refs, Resource: audit.Resource{Zone: only(st.Zones)},
-			Once: id + "/live",
-		}, details)
-		return err
-	})
-}
-
-// wanted is what the servers of one zone must answer.
-type wanted struct {
-	named *repo.Tree // whose settings name the zone's provider
-	zone  zone.Name
-	sets  []zone.RRSet
-	gone  []zone.Key
-}
-
-// wanted is what the servers must answer for the names of a change: what was last applied to
-// their zones, which is this change or one that came after it.
-func (s *Service) wanted(ctx context.Context, st lifecycle.State) ([]wanted, error) {
-	p, err := s.committed(ctx, st)
-	if err != nil {
-		return nil, err
-	}
-	var out []wanted
-	for _, z := range p.change.Zones() {
-		last, err := s.lastApplied(ctx, z)
-		if err != nil {
-			return nil, err
-		}
-		commit, err := s.later(ctx, st.Commit, last.commit)
-		if err != nil {
-			return nil, err
-		}
-		t, err := s.targetAt(ctx, commit, z)
-		if err != nil {
-			return nil, err
-		}
-		w := wanted{zone: z}
-		if w.named, err = p.names(ctx, z, t); err != nil {
-			return nil, err
-		}
-		served := make(map[zone.Key]zone.RRSet, len(t.sets))
-		for _, set := range t.sets {
-			served[set.Key()] = set
-		}
-		for _, e := range p.change.Edits {
-			key := zone.Key{Name: e.Name, Type: e.Type}
-			if set, ok := served[key]; ok && e.Zone == z {
-				w.sets = append(w.sets, set)
-			} else if e.Zone == z {
-				w.gone = append(w.gone, key)
-			}
-		}
-		if len(w.sets)+len(w.gone) > 0 {
-			out = append(out, w)
-		}
-	}
-	return out, nil
 }

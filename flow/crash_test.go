@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if spec, ok := strings.CutPrefix(os.Getenv(childEnv), "deciding "); ok {
 		os.Exit(deciding(spec))
 	}
+	if dir, ok := strings.CutPrefix(os.Getenv(childEnv), "holding "); ok {
+		os.Exit(holding(dir))
+	}
 	if spec := os.Getenv(childEnv); spec != "" {
 		os.Exit(child(spec))
 	}

@@ -108,6 +108,7 @@ type Service struct {
 
 	certs   *cert.Registry // nil without Options.Certificates
 	waits   *waits         // what authorities ask for
+	relooks relooks        // at applies that are held
 	pace    *pace          // of renewals
 	serving sync.Mutex     // held while the gateway is told what to serve
 }

@@ -159,30 +159,84 @@ func (s *Service) adopted(ctx context.Context, by identity.Person, z zone.Name, 
 	if len(rep.Differences) == 0 {
 		return "", fault(Conflict, "", "The zone %s is as approved: there is nothing to adopt.", z)
 	}
-	f, err := l.main.ZoneFile(ctx, z)
-	if errors.Is(err, repo.ErrNotFound) {
-		return "", fault(Refused, "Put it back instead, or change the apps.", "The zone %s has no file on main: only apps say what is in it.", z)
-	}
+	files, err := adoptedFiles(ctx, l.main, z, rep.Differences)
 	if err != nil {
-		return "", explain("read the zone's file", err)
-	}
-	if err := adopt(f, rep.Differences); err != nil {
-		return "", explain("write what is live into "+f.Path(), err)
+		return "", explain("write what is live into the repository", err)
 	}
 	head, err := s.o.Repo.Propose(ctx, repo.Proposal{
-		Base: l.main.Commit(), Files: map[string][]byte{f.Path(): f.Bytes()},
+		Base: l.main.Commit(), Files: files,
 		Author: repo.Person{Name: by.ID, Email: by.ID}, Message: sub.Title, When: s.now(),
 	})
-	return head, explain("write what is live into "+f.Path(), err)
+	return head, explain("write what is live into the repository", err)
 }
 
-// adopt writes what is live into a zone's file. What an app's manifest says is the app owner's to change.
+// adoptedFiles are the files that say what is live: each record set is changed in the file that has it, the zone's
+// or an app's, and what nobody has is the zone's.
+func adoptedFiles(ctx context.Context, main *repo.Tree, z zone.Name, differences []drift.Difference) (map[string][]byte, error) {
+	if slices.ContainsFunc(differences, func(d drift.Difference) bool { return d.Provider != "" }) {
+		return nil, fault(Refused, "Put it back instead, or make the providers agree.", "The providers of the zone %s do not agree with each other, so there is no one content that could be adopted.", z)
+	}
+	own, err := main.ZonePath(ctx, z)
+	if err != nil && !errors.Is(err, repo.ErrNotFound) {
+		return nil, err
+	}
+	files := make(map[string][]byte)
+	apps := make(map[string][]zone.Edit)
+	var rest []drift.Difference
+	for _, d := range differences {
+		if d.Approved == nil || d.Approved.Place.Path == own {
+			rest = append(rest, d)
+			continue
+		}
+		apps[d.Approved.Place.Path] = append(apps[d.Approved.Place.Path], zone.Edit{Zone: z, Name: d.Name, Type: d.Type, Before: d.Approved, After: d.Live})
+	}
+	for path, edits := range apps {
+		if files[path], err = adoptIntoApp(ctx, main, path, edits); err != nil {
+			return nil, err
+		}
+	}
+	if len(rest) == 0 {
+		return files, nil
+	}
+	if own == "" {
+		return nil, fault(Refused, "Put it back instead, or add a file for the zone first.", "The zone %s has no file on main, only apps say what is in it, and none of them says anything of %s %s.", z, rest[0].Type, rest[0].Name)
+	}
+	f, err := main.ZoneFile(ctx, z)
+	if err != nil {
+		return nil, err
+	}
+	if err := adopt(f, rest); err != nil {
+		return nil, err
+	}
+	files[own] = f.Bytes()
+	return files, nil
+}
+
+// adoptIntoApp is an app's manifest as what is live has it. A TTL that it does not give is not written into it.
+func adoptIntoApp(ctx context.Context, main *repo.Tree, path string, edits []zone.Edit) ([]byte, error) {
+	src, err := main.ReadFile(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	app, err := repo.ParseApp(path, src)
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range edits {
+		at := slices.IndexFunc(app.Records, func(r zone.RRSet) bool { return r.Name == e.Name && r.Type == e.Type })
+		if e.After == nil || at < 0 || app.Records[at].TTL != zone.NoTTL || e.After.TTL != e.Before.TTL {
+			continue
+		}
+		set := *e.After
+		set.TTL = zone.NoTTL
+		edits[i].After = &set
+	}
+	return repo.EditApp(path, src, edits)
+}
+
+// adopt writes what is live into a zone's file.
 func adopt(f *zone.File, differences []drift.Difference) error {
 	for _, d := range differences {
-		if d.Approved != nil && d.Approved.Place.Path != f.Path() {
-			return fault(Refused, "Put the zone back, or ask for a change of the app.",
-				"%s %s is said by %s, which belongs to an app: it cannot be adopted into the zone's file.", d.Name, d.Type, d.Approved.Place.Path)
-		}
 		if d.Live == nil {
 			if _, err := f.Remove(zone.Key{Name: d.Name, Type: d.Type}); err != nil {
 				return err

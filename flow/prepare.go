@@ -168,7 +168,7 @@ const (
 )
 
 // ours are the names of Slipway's own documents in events; no manifest may give its files one of them.
-var ours = []string{"request", "verdict", "receipt", "zone-before", "zone-after", "drift"}
+var ours = []string{"request", "verdict", "receipt", "zone-before", "zone-after", "drift", "plan"}
 
 // artifacts keeps the files that the changed manifests name (SBOM, provenance, …) and
 // returns their digests by name. A file that is not in the repository is left out: whether

@@ -48,7 +48,8 @@ func (s *Service) Changes(ctx context.Context, q audit.ChangeQuery) ([]lifecycle
 	return list, nil
 }
 
-// Inbox lists the open changes on which by's approval would count now.
+// Inbox lists the open changes on which by's approval would count now, and those of which an apply waits
+// for somebody like them to release it.
 func (s *Service) Inbox(ctx context.Context, by identity.Person) ([]lifecycle.State, error) {
 	settings, err := s.settings(ctx)
 	if err != nil {
@@ -69,7 +70,7 @@ func (s *Service) Inbox(ctx context.Context, by identity.Person) ([]lifecycle.St
 			Person: by.ID, Groups: groups, Decision: approval.Approve, At: now, Vouched: by.Vouched,
 			ChangeDigest: st.Subject.ChangeDigest, PolicyDigest: st.Subject.PolicyDigest,
 		}
-		if st.Phase == lifecycle.Waiting && approval.Check(st.Subject, st.Votes, vote, now) == nil {
+		if st.Phase == lifecycle.Waiting && approval.Check(st.Subject, st.Votes, vote, now) == nil || len(Releasable(settings, by, st, now)) > 0 {
 			inbox = append(inbox, st)
 		}
 	}

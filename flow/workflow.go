@@ -96,8 +96,17 @@ func (a *acts) Next(ctx context.Context, id string) (next, error) {
 		if err != nil {
 			return next{}, a.unreadable(id, err)
 		}
+		waits := st.Waits()
+		zones = slices.DeleteFunc(zones, func(z zone.Name) bool { return slices.Contains(waits, string(z)) })
 		for _, z := range zones[:min(len(zones), maxZonesAtOnce)] {
 			n.Zones = append(n.Zones, string(z))
+		}
+	case lifecycle.DoWait:
+		if waits := st.Waits(); len(waits) > 0 {
+			if n.Wait = a.s.relooks.wait(id, a.s.now()); n.Wait <= 0 {
+				a.s.relooks.note(id, a.s.now()) // also if it fails: then in a while
+				n = next{Do: lifecycle.DoApply, Zones: waits[:min(len(waits), maxZonesAtOnce)]}
+			}
 		}
 	case lifecycle.DoMerge:
 		n.Merges = mergesType + "/" + a.s.repoName()

@@ -24,7 +24,7 @@ func (t *tool) auditCommand() *cobra.Command {
 	return group("audit", "Read and verify the record of everything that happened",
 		`Every step of every change is a signed event in a log that cannot be rewritten. These
 commands read it from the server, or from its files without a server.`, groupLook,
-		t.auditLog(), t.auditTail(), t.auditVerify(), t.auditFsck(), t.auditKeys())
+		t.auditLog(), t.auditTail(), t.auditVerify(), t.auditFsck(), t.auditMirror(), t.auditKeys())
 }
 
 func (t *tool) auditLog() *cobra.Command {

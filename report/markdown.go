@@ -53,10 +53,10 @@ func writeMarkdown(w io.Writer, v *check.Verdict) error {
 	return err
 }
 
-// Plan writes what a change does, without a verdict, as Markdown.
-func Plan(w io.Writer, c *change.Change) error {
+// Diff writes what a change does, without a verdict, as Markdown.
+func Diff(w io.Writer, c *change.Change) error {
 	var b strings.Builder
-	b.WriteString("## Slipway: plan\n")
+	b.WriteString("## Slipway: diff\n")
 	markdownChange(&b, c)
 	if c != nil && c.Digest != "" {
 		fmt.Fprintf(&b, "\n<sub>Change %s.</sub>\n", code(c.Digest))
@@ -120,20 +120,10 @@ func markdownChange(b *strings.Builder, c *change.Change) {
 		return
 	}
 	fmt.Fprintf(b, "\n### What changes\n\n%d to create, %d to change, %d to delete.\n", c.Creates, c.Updates, c.Deletes)
-	lines, left := diffLines(c)
-	if len(lines) > 0 {
-		fold := len(lines) > openDiff
-		if fold {
-			fmt.Fprintf(b, "\n<details><summary>%d lines of records</summary>\n", len(lines))
-		}
-		fence := fenceFor(lines)
-		fmt.Fprintf(b, "\n%sdiff\n%s\n%s\n", fence, strings.Join(lines, "\n"), fence)
-		if fold {
-			b.WriteString("\n</details>\n")
-		}
-	}
+	lines, left := diffLines(c.Edits)
+	markdownLines(b, lines)
 	if left > 0 {
-		fmt.Fprintf(b, "\n… and %d record sets more: run `slipway plan` to see them.\n", left)
+		fmt.Fprintf(b, "\n… and %d record sets more: run `slipway diff` to see them.\n", left)
 	}
 	const maxFiles = 100
 	list := make([]string, 0, len(c.Apps)+len(c.Files))
@@ -151,6 +141,22 @@ func markdownChange(b *strings.Builder, c *change.Change) {
 	}
 }
 
+// markdownLines shows a diff, folded when it is long.
+func markdownLines(b *strings.Builder, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fold := len(lines) > openDiff
+	if fold {
+		fmt.Fprintf(b, "\n<details><summary>%d lines of records</summary>\n", len(lines))
+	}
+	fence := fenceFor(lines)
+	fmt.Fprintf(b, "\n%sdiff\n%s\n%s\n", fence, strings.Join(lines, "\n"), fence)
+	if fold {
+		b.WriteString("\n</details>\n")
+	}
+}
+
 func verb(op zone.Op) string {
 	switch op {
 	case zone.Create:
@@ -162,10 +168,10 @@ func verb(op zone.Op) string {
 }
 
 // diffLines are the edits as a diff of zone-file lines, and how many edits did not fit.
-func diffLines(c *change.Change) (lines []string, left int) {
+func diffLines(edits []zone.Edit) (lines []string, left int) {
 	size := 0
 	var last zone.Name
-	for i, e := range c.Edits {
+	for i, e := range edits {
 		var edit []string
 		if i == 0 || e.Zone != last {
 			edit = append(edit, "@@ "+short(e.Zone.Unicode())+" @@")
@@ -188,7 +194,7 @@ func diffLines(c *change.Change) (lines []string, left int) {
 			size += len(l) + 1
 		}
 		if size > maxDiff {
-			return lines, len(c.Edits) - i
+			return lines, len(edits) - i
 		}
 		lines = append(lines, edit...)
 	}

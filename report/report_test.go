@@ -280,14 +280,14 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-func TestPlan(t *testing.T) {
+func TestDiff(t *testing.T) {
 	var b bytes.Buffer
-	if err := Plan(&b, verdicts()["denied"].Change); err != nil {
+	if err := Diff(&b, verdicts()["denied"].Change); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"- www.finmicro.example 300 A 192.0.2.1\n", "  www.finmicro.example 300 A 192.0.2.2\n", "+ www.finmicro.example 300 A 192.0.2.3\n", "changed: `slipway.yaml`"} {
 		if !strings.Contains(b.String(), want) {
-			t.Errorf("the plan lacks %q:\n%s", want, b.String())
+			t.Errorf("the diff lacks %q:\n%s", want, b.String())
 		}
 	}
 }

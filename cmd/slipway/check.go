@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/change"
 	"slipway/check"
 	"slipway/check/observe"
 	"slipway/repo"
@@ -19,7 +18,7 @@ import (
 // workTree is the value of --head that stands for the files on disk.
 const workTree = "worktree"
 
-// comparison is what `check` and `plan` compare.
+// comparison is what `check` and `diff` compare.
 type comparison struct {
 	dir, base, head string
 	cache           string
@@ -252,49 +251,6 @@ func (t *tool) question(ctx context.Context, o comparison, as string, when time.
 		Repo: r, Base: base, Head: head, AsOf: when.UTC(), Observed: o.seen,
 		Requester: check.Requester{ID: as, Groups: settings.GroupsOf(as), ThirdParty: settings.ThirdParty(as)},
 	})
-}
-
-func (t *tool) planCommand() *cobra.Command {
-	var o comparison
-	var out *format
-	c := &cobra.Command{
-		Use:   "plan",
-		Short: "Show what a change would do to each zone, without judging it",
-		Long: `Compares two versions of the zones repository and shows the record sets that would
-be created (+), changed (~) and deleted (-) in each zone as it is served: zone files
-and apps together.`,
-		Example: `  slipway plan                            the files on disk, since main
-  slipway plan --head origin/new-app      somebody's branch`,
-		GroupID: groupCheck,
-		Args:    noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			difference, err := t.compare(c.Context(), o)
-			if err != nil {
-				return err
-			}
-			switch *out {
-			case asJSON:
-				return t.printJSON(difference)
-			case report.Markdown:
-				return report.Plan(t.stdout, difference)
-			}
-			return t.showPlan(difference)
-		},
-	}
-	o.flags(c)
-	out = formatFlag(c, report.Markdown)
-	return c
-}
-
-func (t *tool) compare(ctx context.Context, o comparison) (*change.Change, error) {
-	m := t.busy("Comparing")
-	defer m.end()
-	r, base, head, err := o.open(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return change.Compute(ctx, r, base, head)
 }
 
 // moment reads a time as people write it. The empty string is the zero time.

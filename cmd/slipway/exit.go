@@ -30,10 +30,23 @@ type usage struct{ what, help string }
 
 func (u *usage) Error() string { return u.what }
 
+// exit ends a command with a code that is not this tool's own. err, if there is one, is told.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
 // report tells a person what went wrong and returns the exit code. command is the path that was called, "slipway check".
 func (t *tool) report(command string, err error) int {
 	if err == nil {
 		return exitOK
+	}
+	var as *exit
+	if errors.As(err, &as) {
+		t.report(command, as.err)
+		return as.code
 	}
 	// Several faults at once are one message each.
 	var many interface{ Unwrap() []error }

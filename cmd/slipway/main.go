@@ -70,6 +70,8 @@ type tool struct {
 	colours  bool // standard output is a terminal that shows colours
 	progress bool // standard error is a terminal
 
+	arguments []string // of the whole call
+
 	noColour  bool
 	server    string
 	plainHTTP bool

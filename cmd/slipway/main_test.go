@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"flip":      flip,
 			"await":     await,
 			"mode":      mode,
+			"publish":   publish,
 
 			"nameserver": nameserver,
 		},

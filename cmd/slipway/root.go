@@ -10,6 +10,7 @@ import (
 
 // run parses the arguments, runs one command and returns the exit code.
 func (t *tool) run(ctx context.Context, args []string) int {
+	t.arguments = args
 	root := t.root()
 	root.SetArgs(args)
 	root.SetIn(t.stdin)
@@ -65,7 +66,7 @@ approve and look things up.`,
 		&cobra.Group{ID: groupSet, Title: "Set up:"},
 	)
 	root.AddCommand(
-		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.fmtCommand(), t.policyCommand(), t.packCommand(), t.riskCommand(),
+		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.diffCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.fmtCommand(), t.policyCommand(), t.packCommand(), t.riskCommand(),
 		t.requestCommand(), t.approveCommand(), t.rejectCommand(), t.inboxCommand(), t.rollbackCommand(),
 		t.appsCommand(), t.certCommand(), t.driftCommand(), t.auditCommand(), t.controlsCommand(),
 		t.loginCommand(), t.tokenCommand(), t.accountCommand(), t.versionCommand(),
@@ -134,9 +135,12 @@ func exitCodesTopic() *cobra.Command {
   0  It worked, and the answer is yes: nothing denied, nothing found.
   1  It worked, and the answer is no: a change is denied or refused, a log does not
      verify, a zone has drifted, a file is not laid out as slipway fmt --check wants it,
-     a file would be overwritten, or an app that you waited for did not go live.
+     a file would be overwritten, a plan does not hold any more, or an app that you
+     waited for did not go live.
   2  There is no answer: arguments that make no sense, a file that cannot be read
      (the message begins with file and line), or a server that cannot be reached.
+
+slipway plan --detailed-exitcode has those of terraform plan -detailed-exitcode instead.
 
 What was found goes to standard output; what is wrong with the call or its input goes
 to standard error.

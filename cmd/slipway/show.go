@@ -19,8 +19,8 @@ func (t *tool) showVerdict(v *check.Verdict) error {
 	return check.WriteText(t.stdout, v, t.colour())
 }
 
-// showPlan prints what a change does, zone by zone.
-func (t *tool) showPlan(c *change.Change) error {
+// showChanges prints what a change does, zone by zone.
+func (t *tool) showChanges(c *change.Change) error {
 	if c.Empty() {
 		_, err := fmt.Fprintln(t.stdout, "Nothing would change.")
 		return err

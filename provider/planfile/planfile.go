@@ -7,12 +7,12 @@
 package planfile
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -125,10 +125,14 @@ func (f *File) Sum() (string, error) {
 	return "sha256:" + hex.EncodeToString(h[:]), nil
 }
 
-// Write writes the file, laid out for people too.
-func (f *File) Write(w io.Writer) error {
-	e := json.NewEncoder(w)
+// Bytes is the file as it is kept, laid out for people too.
+func (f *File) Bytes() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(f)
+	if err := e.Encode(f); err != nil {
+		return nil, fmt.Errorf("plan file: %w", err)
+	}
+	return b.Bytes(), nil
 }

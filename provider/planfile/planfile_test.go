@@ -46,11 +46,11 @@ func file(t testing.TB, plans ...planfile.Plan) *planfile.File {
 
 func text(t testing.TB, f *planfile.File) string {
 	t.Helper()
-	var b bytes.Buffer
-	if err := f.Write(&b); err != nil {
+	b, err := f.Bytes()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return b.String()
+	return string(b)
 }
 
 func TestOf(t *testing.T) {
@@ -73,6 +73,24 @@ func TestOf(t *testing.T) {
 	fresh := &provider.Live{Zone: "example", Digest: provider.Digest(nil)}
 	if p := planned(t, fresh, www, set("example", "NS", 300, "ns.example.")); len(p.Notes) != 2 {
 		t.Errorf("notes: %q", p.Notes)
+	}
+}
+
+func TestFacts(t *testing.T) {
+	p := planfile.Plan{Exceeds: "in zone example it would delete all", Lasts: 3600, Others: 2, Notes: []string{"it is new"}}
+	if got, want := strings.Join(p.Facts(), "\n"), `In zone example it would delete all. A server holds such an apply until somebody has looked at it.
+Old answers may still be given for 1h after it (the longest TTL of what changes or goes).
+2 record sets of others in this zone stay as they are.
+It is new.`; got != want {
+		t.Errorf("%s", got)
+	}
+	for seconds, want := range map[int]string{30: "30s", 60: "1m", 90: "1m30s", 5400: "1h30m", 86400: "24h"} {
+		if got := (planfile.Plan{Lasts: seconds}).Facts()[0]; !strings.Contains(got, " "+want+" after") {
+			t.Errorf("%d: %s", seconds, got)
+		}
+	}
+	if got := (planfile.Plan{}).Facts(); got != nil {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -66,7 +66,7 @@ func collect(ctx context.Context, src Source, s Subject) (*collection, error) {
 		}
 		if s.Complete {
 			if size-about[0] > MaxEvents {
-				return nil, fmt.Errorf("the log has %d events since the first one about %s, more than the %d that a complete bundle holds: take one that is not complete, or periods", size-about[0], s, MaxEvents)
+				return nil, ask("The log has %d events since the first one about %s, more than the %d that a complete bundle holds: take one that is not complete, or periods.", size-about[0], s, MaxEvents)
 			}
 			for i := about[0]; i < size; i++ {
 				c.add(i, WhyBoundary)
@@ -158,7 +158,7 @@ func (c *collection) erasures(ctx context.Context) error {
 		}
 	}
 	if len(digests) > MaxDocuments {
-		return fmt.Errorf("it has %d documents, more than the %d that one bundle holds: take it out in periods (--from, --to)", len(digests), MaxDocuments)
+		return ask("It has %d documents, more than the %d that one bundle holds: take it out in periods (--from, --to).", len(digests), MaxDocuments)
 	}
 	c.documents = slices.Sorted(maps.Keys(digests))
 	for _, digest := range c.documents {

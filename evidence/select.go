@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +15,13 @@ import (
 	"slipway/zone"
 )
 
+// SubjectError says what is wrong with what was asked for, for people.
+type SubjectError struct{ What string }
+
+func (e *SubjectError) Error() string { return e.What }
+
+func ask(what string, args ...any) error { return &SubjectError{fmt.Sprintf(what, args...)} }
+
 // tidy checks a subject and brings it into its one form.
 func (s *Subject) tidy() error {
 	named := 0
@@ -24,28 +30,28 @@ func (s *Subject) tidy() error {
 			named++
 		}
 		if len(n) > 253 {
-			return fmt.Errorf("%.40q… is no name of an app, a change or a zone", n)
+			return ask("%.40q… is no name of an app, a change or a zone", n)
 		}
 	}
 	period := !s.From.IsZero() || !s.To.IsZero()
 	switch {
 	case named > 1:
-		return errors.New("a bundle is about one app, one change or one zone: name one of them")
+		return ask("a bundle is about one app, one change or one zone: name one of them")
 	case named == 0 && !period:
-		return errors.New("name an app, a change or a zone, or give a period")
+		return ask("name an app, a change or a zone, or give a period")
 	case named == 1 && period:
-		return errors.New("a bundle about an app, a change or a zone has all of its history: give no period with it")
+		return ask("a bundle about an app, a change or a zone has all of its history: give no period with it")
 	case named == 0 && s.Complete:
-		return errors.New("a bundle of a period is complete as it is: ask for a complete one with an app, a change or a zone only")
+		return ask("a bundle of a period is complete as it is: ask for a complete one with an app, a change or a zone only")
 	case s.App != "" && !repo.ValidAppName(s.App):
-		return fmt.Errorf("%q is no name of an app", s.App)
+		return ask("%q is no name of an app", s.App)
 	case !s.From.IsZero() && !s.To.IsZero() && !s.From.Before(s.To):
-		return errors.New("the period ends before it begins")
+		return ask("the period ends before it begins")
 	}
 	if s.Zone != "" {
 		name, err := zone.ParseName(s.Zone)
 		if err != nil {
-			return fmt.Errorf("the zone %q: %w", s.Zone, err)
+			return ask("the zone %q: %v", s.Zone, err)
 		}
 		s.Zone = string(name)
 	}
@@ -214,7 +220,7 @@ func (f *finder) query(ctx context.Context, q audit.Query, use func(*audit.Event
 }
 
 func tooMany() error {
-	return fmt.Errorf("it has more than %d events, which is more than one bundle holds: take it out in periods (--from, --to)", MaxEvents)
+	return ask("It has more than %d events, which is more than one bundle holds: take it out in periods (--from, --to).", MaxEvents)
 }
 
 // find returns which events are about a subject, in the order of the log.

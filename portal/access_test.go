@@ -72,6 +72,8 @@ var permissions = map[string]string{
 	"POST /strays/{id}/accept":               "sfff.ff",
 	"GET /controls":                          "sfff...",
 	"GET /api/v1/controls":                   "sfff...",
+	"POST /evidence":                         "s.fn...",
+	"GET /api/v1/evidence":                   "s.fn...",
 	"GET /ca":                                ".......",
 	"GET /account":                           "s......",
 	"POST /account/tokens":                   "s......",
@@ -228,6 +230,8 @@ func (b *bench) try(who, pattern, change string) string {
 			body = `{"reason":"Only a test."}`
 		case strings.HasSuffix(path, "/certificate"):
 			body = `{"csr":"…"}`
+		case strings.HasSuffix(path, "/evidence"):
+			path += "?app=expense-tracker"
 		case strings.HasSuffix(path, "/wait"):
 			path += "?phase=live&timeout=0s"
 		}
@@ -246,6 +250,8 @@ func (b *bench) try(who, pattern, change string) string {
 		form = url.Values{"reason": {"superseded"}, "why": {"Only a test."}}
 	case strings.HasSuffix(path, "/accept"):
 		form.Set("reason", "Only a test.")
+	case path == "/evidence":
+		form.Set("app", "expense-tracker")
 	case path == "/account/tokens":
 		form.Set("label", "t")
 	case path == "/admin/links":

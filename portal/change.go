@@ -38,6 +38,7 @@ type changeView struct {
 	CanSchedule          bool
 	CanRetry             bool
 	CanRollback          bool
+	CanTakeOut           bool // evidence
 
 	Problem *flow.Error // what was tried and refused
 	Done    string      // what was tried and done
@@ -189,6 +190,7 @@ func (s *server) offer(p identity.Person, v *changeView) {
 	v.CanCancel = mine && st.BeforeMerge()
 	v.CanSchedule = mine && st.BeforeMerge() && st.Phase != lifecycle.Denied
 	v.CanRetry = st.Phase == lifecycle.Failed && (mine || p.Admin)
+	v.CanTakeOut = s.offersEvidence(p, "")
 	v.CanRollback = st.Phase == lifecycle.Live && st.Commit != "" && (mine || !p.ThirdParty)
 	if !st.Subject.Open {
 		return

@@ -125,6 +125,8 @@ type appView struct {
 	Expired bool
 	Now     time.Time
 
+	CanTakeOut bool // evidence
+
 	Certificate appCertificate
 }
 
@@ -149,7 +151,7 @@ func (s *server) appPage(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	v := appView{App: app, Changes: changes, Events: timeline(events), Now: s.Now()}
+	v := appView{App: app, Changes: changes, Events: timeline(events), Now: s.Now(), CanTakeOut: s.offersEvidence(r.person, app.Owner)}
 	for _, rr := range app.Records {
 		v.Records = append(v.Records, edit{Name: rr.Name.Unicode(), Kind: rr.Type, After: contentOf(&rr)})
 	}

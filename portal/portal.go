@@ -24,6 +24,7 @@ import (
 	"slipway/cert"
 	"slipway/check"
 	"slipway/drift"
+	"slipway/evidence"
 	"slipway/evidence/controls"
 	"slipway/flow"
 	"slipway/identity"
@@ -71,6 +72,7 @@ type Options struct {
 	Record         *audit.Log
 	Settings       func(ctx context.Context) (*repo.Settings, error)                      // slipway.yaml on main
 	Git            http.Handler                                                           // the zones repository, at its root; identity.PersonOf says who asks
+	Evidence       *evidence.Exporter                                                     // nil: none is taken out here
 	AllowedSigners []byte                                                                 // for git verify-commit
 	BaseURL        string                                                                 // as people type it, without a path
 	Root           func() []byte                                                          // of the server's own certificate authority, PEM; nil: it has none

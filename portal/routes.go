@@ -39,12 +39,13 @@ type route struct {
 // refusals, ACCESS.md and the test of every permission are made from it.
 func (s *server) routes() []route {
 	const (
-		visible  = "changes that the person may see"
-		onlyOwn  = "third parties: only their own"
-		decides  = "who may do so is decided by the same core for the command line, the API and the portal"
-		ownToken = "one's own tokens"
-		menders  = "the groups that may approve yellow changes (slipway.yaml)"
-		managers = "the app's owner, and the groups that manage certificates (slipway.yaml)"
+		visible     = "changes that the person may see"
+		onlyOwn     = "third parties: only their own"
+		decides     = "who may do so is decided by the same core for the command line, the API and the portal"
+		ownToken    = "one's own tokens"
+		menders     = "the groups that may approve yellow changes (slipway.yaml)"
+		evidenceFor = "auditors, administrators and approvers: of anything; the owner of an app: of it"
+		managers    = "the app's owner, and the groups that manage certificates (slipway.yaml)"
 	)
 	return []route{
 		{"GET /{$}", signedIn, page, "", s.homePage},
@@ -79,6 +80,7 @@ func (s *server) routes() []route {
 		{"GET /strays", insider, page, "", s.straysPage},
 		{"POST /strays/{id}/accept", insider, page, "the groups that manage certificates", s.acceptStray},
 		{"GET /controls", signedIn, page, "auditors, administrators and approvers", s.controlsPage},
+		{"POST /evidence", signedIn, page, evidenceFor, s.evidencePage},
 		{"GET /ca", anyone, page, "how to trust the server's own authority", s.trustPage},
 		{"GET /account", signedIn, page, ownToken, s.accountPage},
 		{"POST /account/tokens", signedIn, page, ownToken, s.createToken},
@@ -122,6 +124,7 @@ func (s *server) routes() []route {
 		{"POST /api/v1/accounts/{person}/disable", admin, api, "nobody: their own account", s.apiDisable},
 		{"POST /api/v1/accounts/{person}/enable", admin, api, "", s.apiEnable},
 		{"GET /api/v1/controls", signedIn, api, "auditors, administrators and approvers", s.apiControls},
+		{"GET /api/v1/evidence", signedIn, api, evidenceFor, s.apiEvidence},
 		{"GET /api/v1/events", signedIn, api, "auditors, administrators and approvers: all; others: of changes that they asked for", s.apiEvents},
 
 		{"GET /allowed_signers", anyone, plain, "", s.allowedSigners},

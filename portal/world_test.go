@@ -19,6 +19,7 @@ import (
 	"slipway/audit"
 	"slipway/audit/audittest"
 	"slipway/drift"
+	"slipway/evidence"
 	"slipway/identity"
 	"slipway/key"
 	"slipway/portal"
@@ -130,7 +131,8 @@ func newBench(t testing.TB, change ...func(*portal.Options)) *bench {
 		Service: b.desk, Identity: b.people, Record: b.log, Git: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "git "+r.URL.Path) }),
 		Settings:       func(context.Context) (*repo.Settings, error) { return settings, nil },
 		AllowedSigners: []byte("slipway@localhost ssh-ed25519 AAAA\n"), BaseURL: "https://slipway.finmicro.example", DNS: "127.0.0.1:5353",
-		Root: func() []byte { return []byte(chainPEM) }, CRL: func() ([]byte, error) { return []byte{0x30, 0}, nil },
+		Evidence: evidence.NewExporter(b.log, nil, nil, nil),
+		Root:     func() []byte { return []byte(chainPEM) }, CRL: func() ([]byte, error) { return []byte{0x30, 0}, nil },
 		Logger: slog.New(slog.NewTextHandler(b.logged, nil)), Now: b.now,
 	}
 	for _, f := range change {

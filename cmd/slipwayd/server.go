@@ -18,8 +18,10 @@ import (
 
 	"slipway/audit"
 	"slipway/check"
+	"slipway/evidence"
 	"slipway/flow"
 	"slipway/identity"
+	"slipway/inbound"
 	"slipway/key"
 	"slipway/nameserver"
 	"slipway/portal"
@@ -53,6 +55,7 @@ type server struct {
 	door        *identity.Door
 	changes     *flow.Service
 	moved       bell // rings when main has moved
+	reports     *inbound.Service
 	web         *http.Server
 	listener    net.Listener
 
@@ -94,6 +97,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		{"gateway", srv.startGateway},
 		{"workflows", srv.startChanges},
 		{"readers of the record", srv.startForward},
+		{"sources of reports", srv.startSources},
 		{"mirrors of the record", srv.startMirrors},
 		{"portal", srv.startWeb},
 		{"maintenance", srv.keepTidy},
@@ -418,6 +422,7 @@ func (srv *server) startWeb(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	signers := repo.AllowedSigners("slipway@"+string(settings.Domain), srv.commits.PublicKey())
 	handler, err := portal.New(portal.Options{
 		Service:  srv.changes,
 		Identity: srv.people,
@@ -428,7 +433,8 @@ func (srv *server) startWeb(ctx context.Context) error {
 			return settings, err
 		},
 		Git:            git,
-		AllowedSigners: repo.AllowedSigners("slipway@"+string(settings.Domain), srv.commits.PublicKey()),
+		AllowedSigners: signers,
+		Evidence:       evidence.NewExporter(srv.record, srv.zones, signers, nil),
 		BaseURL:        srv.settings.baseURL,
 		DNS:            srv.names.Internal(),
 		Controls:       srv.controls(),
@@ -441,7 +447,7 @@ func (srv *server) startWeb(ctx context.Context) error {
 		return err
 	}
 	srv.web = &http.Server{
-		Handler:           handler,
+		Handler:           srv.withSources(handler),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

@@ -95,6 +95,7 @@ func fsckAdvice(found *fsckResult) []string {
 		copies  = "Stop the server and keep this directory as it is, for whoever looks into it. Restore the log from a copy, and run this again on what was restored."
 		answers = "An event that its key did not sign, or not in its turn, is no fault of a disk. Treat it as an intrusion: keep the directory, and find out who could write to it."
 		papers  = "Restore the documents from a backup; nothing else is touched by that. The log itself does not depend on them."
+		forked  = "Witnesses and this log do not agree, or they have not signed all of it. Ask those who run the witnesses what they have signed (slipway witness status). If it is another history, treat it as an intrusion: keep the directory."
 		foreign = "Find out who put the files there, and take them out."
 	)
 	var advice []string
@@ -111,6 +112,8 @@ func fsckAdvice(found *fsckResult) []string {
 			say(foreign)
 		case audit.CheckEventSignature, audit.CheckKeyHistory:
 			say(answers)
+		case audit.CheckWitnesses:
+			say(forked)
 		default:
 			say(copies)
 		}

@@ -69,7 +69,7 @@ approve and look things up.`,
 		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.diffCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.fmtCommand(), t.policyCommand(), t.packCommand(), t.riskCommand(),
 		t.requestCommand(), t.approveCommand(), t.rejectCommand(), t.inboxCommand(), t.rollbackCommand(),
 		t.appsCommand(), t.certCommand(), t.driftCommand(), t.auditCommand(), t.controlsCommand(),
-		t.loginCommand(), t.tokenCommand(), t.accountCommand(), t.versionCommand(),
+		t.loginCommand(), t.tokenCommand(), t.accountCommand(), t.witnessCommand(), t.versionCommand(),
 		exitCodesTopic(), environmentTopic(),
 	)
 	root.SetHelpCommandGroupID(groupSet)
@@ -160,6 +160,8 @@ func environmentTopic() *cobra.Command {
   SLIPWAY_CACHE    folder in which checks remember what files speak of, or off;
                    without it, slipway-cache below the Git directory. No verdict
                    depends on it, and it may be deleted at any time.
+  SLIPWAY_KEY_PASSPHRASE
+                   seals the key of slipway witness
   NO_COLOR         when set to anything, no colours (https://no-color.org)
 
   ~/.config/slipway/token   one line a server: its address and your token for it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,6 +15,7 @@ import (
 
 	"slipway/audit"
 	"slipway/audit/audittest"
+	"slipway/inbound"
 	"slipway/lifecycle"
 	"slipway/repo"
 	"slipway/starter"
@@ -25,7 +27,7 @@ func TestReadersOfTheRecord(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "events.log")
 	t.Setenv("TEST_HEC", "hunter2hunter2")
 	dir := kitWith(t, func(text string) string {
-		return text + fmt.Sprintf("\nrecord:\n  forward:\n    agent: {type: file, path: %q, format: ocsf}\n    down: {type: hec, url: \"http://127.0.0.1:1\", token: \"env:TEST_HEC\"}\n", out)
+		return text + fmt.Sprintf("\nrecord:\n  forward:\n    agent: {type: file, path: %q, format: ocsf}\n    down: {type: hec, url: \"http://127.0.0.1:1\", token: \"env:TEST_HEC\"}\n  sources:\n    registrar: {type: report, token: \"env:TEST_HEC\"}\n", out)
 	})
 	data := filepath.Join(audittest.TempDir(t), "data")
 	srv, err := start(t.Context(), settings{
@@ -66,6 +68,7 @@ func TestReadersOfTheRecord(t *testing.T) {
 	if err := json.Unmarshal([]byte(line), &first); err != nil || first.Metadata.Sequence != 0 {
 		t.Errorf("the first event that was handed on is %q, %v", line, err)
 	}
+	t.Run("what a source reports is on record", func(t *testing.T) { sourceReports(t, srv) })
 	t.Run("as main says now", func(t *testing.T) { partsFollowSettings(t, srv) })
 }
 
@@ -103,5 +106,29 @@ func partsFollowSettings(t *testing.T, srv *server) {
 	step()
 	if len(p.running) != 0 {
 		t.Errorf("%d still run", len(p.running))
+	}
+}
+
+// sourceReports: a source with its credential is heard, one without it is not, and neither needs a session.
+func sourceReports(t *testing.T, srv *server) {
+	for token, want := range map[string]int{"hunter2hunter2": http.StatusNoContent, "x": http.StatusUnauthorized} {
+		body := strings.NewReader(`{"kind":"domain","id":"1","at":"2026-06-30T08:58:00Z","zone":"finmicro-apps.example","by":"omar"}`)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.settings.baseURL+inbound.Path+"registrar", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s instead of %d", res.Status, want)
+		}
+	}
+	got, err := srv.record.Index().Events(t.Context(), audit.Query{Action: audit.ReceiveReport})
+	if err != nil || len(got) != 1 || got[0].Event.Resource.Zone != "finmicro-apps.example" {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

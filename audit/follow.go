@@ -19,7 +19,13 @@ import (
 const (
 	// maxOnTheWay bounds the events from Append until they are in the index, by their
 	// size in memory.
-	maxOnTheWay = 64 << 20
+	maxOnTheWay = 128 << 20
+	// When events come in a rush, this many and more at once, the index lets them pass, for
+	// maxDelay at most and until half of the room is taken, or somebody asks. A rush is over
+	// when nothing came for lull.
+	rush     = 256
+	maxDelay = time.Second
+	lull     = 50 * time.Millisecond
 	// followBatch is how many events come into the index in one transaction, at most.
 	followBatch = 4 * DefaultBatchMaxSize
 	// retryAfter is how long the follower rests after a failure, when nobody asks.
@@ -32,7 +38,12 @@ type follower struct {
 	mu      sync.Mutex    // held for the length of a few operations in memory
 	tail    []*pending    // durable and not in the index, in the order of the log
 	handed  uint64        // events that came in, ever
+	due     uint64        // of these, those that shall wait no longer
+	last    time.Time     // when the last of them came in
+	rushing bool          // many came in at once
+	asking  int           // how many wait for the index
 	settled uint64        // of these, those that are in the index
+	since   time.Time     // when the first of the others came in, or some were tried last
 	weight  int           // of all events on their way
 	tries   uint64        // that failed, ever
 	err     error         // of the last try; nil when it succeeded
@@ -103,34 +114,54 @@ func (f *follower) poke() {
 // hand takes over events that have become durable.
 func (f *follower) hand(events []*pending) {
 	f.mu.Lock()
+	f.last, f.rushing = time.Now(), len(events) >= rush
+	if len(f.tail) == 0 {
+		f.since = f.last
+	}
 	f.tail = append(f.tail, events...)
 	f.handed += uint64(len(events))
 	f.mu.Unlock()
 	f.poke()
 }
 
-// next waits for events, and returns none when none will come. After a failure it rests,
-// unless somebody asks.
+// next waits for events, and returns none when none will come.
 func (f *follower) next() []*pending {
-	var rest <-chan time.Time
-	f.mu.Lock()
-	if f.err != nil {
-		rest = time.After(retryAfter)
-	}
-	f.mu.Unlock()
-	for asked := rest == nil; ; {
+	for {
 		f.mu.Lock()
-		events, closed := f.tail[:min(len(f.tail), followBatch)], f.closed
+		events, patience, closed := f.tail[:min(len(f.tail), followBatch)], f.patience(), f.closed
 		f.mu.Unlock()
-		if asked && len(events) > 0 || closed {
+		switch {
+		case closed:
 			return events
+		case len(events) == 0:
+			<-f.wake
+		case patience <= 0:
+			return events
+		default:
+			select {
+			case <-f.wake:
+			case <-time.After(patience):
+			}
 		}
-		select {
-		case <-f.wake:
-		case <-rest:
-		}
-		asked = true
 	}
+}
+
+// patience is for how long what is there may wait. It is called with mu held.
+func (f *follower) patience() time.Duration {
+	now := time.Now()
+	switch {
+	case f.asking > 0:
+		return 0
+	case f.err != nil:
+		return f.since.Add(retryAfter).Sub(now)
+	case f.settled < f.due || !f.rushing || f.weight > f.room/2:
+		return 0
+	}
+	left := min(f.since.Add(maxDelay).Sub(now), f.last.Add(lull).Sub(now))
+	if left <= 0 {
+		f.due, f.since = f.handed, now
+	}
+	return left
 }
 
 // settle says how a try with the first events went, and whether there shall be others.
@@ -138,7 +169,7 @@ func (f *follower) settle(events int, err error) (more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err = err; err != nil {
-		f.tries++
+		f.tries, f.since = f.tries+1, time.Now()
 		f.notify()
 		return !f.closed
 	}
@@ -173,13 +204,13 @@ func (f *follower) await(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	handed, tries := f.handed, f.tries
+	f.asking++
+	defer func() { f.asking-- }()
 	for f.settled < handed {
-		if f.err != nil {
-			if f.tries > tries {
-				return fmt.Errorf("the index could not be brought up to the log: %w", f.err)
-			}
-			f.poke() // not only when it has rested
+		if f.err != nil && f.tries > tries {
+			return fmt.Errorf("the index could not be brought up to the log: %w", f.err)
 		}
+		f.poke()
 		if err := f.wait(ctx); err != nil {
 			return err
 		}

@@ -275,7 +275,7 @@ func (t *tool) showControl(r controls.Row, counted *controls.Period) {
 		var events []string
 		for _, a := range p.Events {
 			s := string(a)
-			if counted != nil {
+			if counted != nil && !p.OnlyWithDocuments {
 				s += fmt.Sprintf(" (%d)", p.Counts[a])
 			}
 			events = append(events, s)

@@ -33,6 +33,9 @@ type Piece struct {
 	Events    []audit.Action `json:"events"`
 	Documents []string       `json:"documents"` // names in an event's artifact_refs
 	Checks    []string       `json:"-"`         // IDs of rules, or patterns of them: "packs.tls/*"
+	// OnlyWithDocuments: an event is evidence only if it brings one of the documents, so that
+	// how often it happened says nothing.
+	OnlyWithDocuments bool `json:"only_with_documents,omitempty"`
 
 	place zone.Place // where an organisation wrote it; none for a built-in one
 }

@@ -73,15 +73,19 @@ func (m *Mapping) Cover(checks []Check, counts map[audit.Action]int, period *Per
 func (m *Mapping) row(c Control, checks []Check, counts map[audit.Action]int, counted bool) Row {
 	row := Row{ID: c.ID, Title: c.Title, Framework: c.Framework, Note: c.Note, Elsewhere: c.Elsewhere, Pieces: []Shown{}, Checks: []Check{}}
 	patterns := slices.Clone(c.Checks)
+	var actions []audit.Action
+	uncounted := false
 	for _, name := range c.Evidence {
 		p, ok := m.Piece(name)
 		if !ok {
 			continue
 		}
 		shown := Shown{Piece: p, Counts: map[audit.Action]int{}}
+		uncounted = uncounted || p.OnlyWithDocuments
 		for _, a := range p.Events {
-			if n := counts[a]; n > 0 {
+			if n := counts[a]; n > 0 && !p.OnlyWithDocuments {
 				shown.Counts[a] = n
+				actions = append(actions, a)
 			}
 		}
 		row.Pieces = append(row.Pieces, shown)
@@ -94,15 +98,15 @@ func (m *Mapping) row(c Control, checks []Check, counts map[audit.Action]int, co
 		}
 	}
 	row.Every = len(row.Checks) == len(checks) && len(checks) > 0
-	actions := m.Actions(c)
-	if len(row.Checks) > 0 && !slices.Contains(actions, audit.CheckChange) {
+	if len(row.Checks) > 0 {
 		actions = append(actions, audit.CheckChange) // each time, every check is asked
 	}
-	for _, a := range actions {
+	slices.Sort(actions)
+	for _, a := range slices.Compact(actions) {
 		row.Events += counts[a]
 	}
 	switch {
-	case len(row.Pieces)+len(row.Checks) > 0 && counted && row.Events == 0:
+	case len(row.Pieces)+len(row.Checks) > 0 && counted && row.Events == 0 && !uncounted:
 		row.State = Silent
 	case len(row.Pieces)+len(row.Checks) > 0:
 		row.State = Covered

@@ -43,6 +43,7 @@ func TestStates(t *testing.T) {
 		{"a rule names it, and changes were judged", "SOC2:A1.3", []controls.Check{judge}, map[audit.Action]int{audit.CheckChange: 7}, june, controls.Covered, 7},
 		{"a rule names it, and nothing was judged", "SOC2:A1.3", []controls.Check{judge}, map[audit.Action]int{audit.SignIn: 7}, june, controls.Silent, 0},
 		{"elsewhere", "SOC2:CC6.4", nil, nil, june, controls.Elsewhere, 0},
+		{"what counts only with its documents is not counted", "SOX:ITGC-SD-2", nil, map[audit.Action]int{audit.SubmitChange: 5}, june, controls.Covered, 0},
 		{"an action in two pieces counts once", "SOC2:CC3.2", nil, map[audit.Action]int{audit.CheckChange: 5, audit.ApproveByRule: 1}, june, controls.Covered, 6},
 	} {
 		r := row(t, m.Cover(tt.checks, tt.counts, tt.period), tt.id)

@@ -110,7 +110,7 @@ func (r Row) Says(counted bool) []string {
 	var out []string
 	for _, p := range r.Pieces {
 		text := p.Title
-		if counted {
+		if counted && !p.OnlyWithDocuments {
 			n := 0
 			for _, of := range p.Counts {
 				n += of

@@ -93,6 +93,7 @@ type file struct {
 		Events    *[]string `yaml:"events"`
 		Documents *[]string `yaml:"documents"`
 		Checks    *[]string `yaml:"checks"`
+		Only      *bool     `yaml:"only-with-documents"`
 	} `yaml:"evidence"`
 	Controls map[string]struct {
 		Title     *string   `yaml:"title"`

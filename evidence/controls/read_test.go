@@ -108,6 +108,7 @@ func TestFaultsNameLineAndRemedy(t *testing.T) {
 		{"unknown action", "evidence:\n  mine:\n    title: t\n    events: [approve]\n", 2, "not an action of the log"},
 		{"unknown document", "evidence:\n  mine: {title: t, documents: [scan]}\n", 2, "no document that is known"},
 		{"nothing to show", "evidence:\n  mine: {title: t}\n", 2, "nothing that could be shown"},
+		{"documents that are none", "evidence:\n  mine: {title: t, events: [sign-in], only-with-documents: true}\n", 2, "asks for documents and names none"},
 		{"here and elsewhere", "controls:\n  SOC2:CC8.1: {add: [decision], elsewhere: people}\n", 2, "both evidence here and elsewhere"},
 		{"a bad pattern", "controls:\n  SOC2:CC8.1: {checks: ['[']}\n", 2, "not a pattern"},
 		{"a prefix that is another's", "frameworks:\n  fin: {prefix: SOC2, title: t}\n", 2, "that of another framework"},

@@ -106,7 +106,12 @@ func (r *reader) pieces(f *file) {
 		if from.Checks != nil {
 			to.Checks = r.list(key.Line, "the checks of "+name, *from.Checks, checkPattern)
 		}
+		if from.Only != nil {
+			to.OnlyWithDocuments = *from.Only
+		}
 		switch {
+		case to.OnlyWithDocuments && len(to.Documents) == 0:
+			r.fail(key.Line, "Name the documents, or take the line out.", "the evidence %s asks for documents and names none", name)
 		case to.Title == "":
 			r.fail(key.Line, "Write title: and what it shows, in a sentence.", "the evidence %s has no title", name)
 		case len(to.Events)+len(to.Documents)+len(to.Checks) == 0:

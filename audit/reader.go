@@ -16,6 +16,8 @@ import (
 	"github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/tessera/client"
 	"golang.org/x/mod/sumdb/note"
+
+	"slipway/audit/witness"
 )
 
 // Reader reads a log as of one checkpoint, beside its writer or without one: entries
@@ -174,6 +176,36 @@ func (r *Reader) Proof(ctx context.Context, index uint64) ([][]byte, error) {
 		return nil, fmt.Errorf("log: proof of event %d: %w", index, err)
 	}
 	return path, nil
+}
+
+// Consistency is the proof that the tree of from events became that of to events by
+// appending alone (RFC 6962 section 2.1.2). Neither may be larger than the checkpoint's.
+func (r *Reader) Consistency(ctx context.Context, from, to uint64) ([][]byte, error) {
+	path, err := r.proofs.ConsistencyProof(ctx, from, to)
+	if err != nil {
+		return nil, fmt.Errorf("log: proof from %d to %d events: %w", from, to, err)
+	}
+	return path, nil
+}
+
+// Cosigned is the newest checkpoint that met the quorum of witnesses and is not newer than
+// the reader's; nil when none is kept.
+func (r *Reader) Cosigned() ([]byte, error) {
+	raw, err := readBounded(filepath.Join(CosignedDir(filepath.Dir(r.log)), witness.File), witness.MaxCheckpoint)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var cp log.Checkpoint
+	if _, err := cp.Unmarshal(raw); err != nil {
+		return nil, fmt.Errorf("cosigned checkpoint: %w", err)
+	}
+	if cp.Size > r.size {
+		return nil, nil
+	}
+	return raw, nil
 }
 
 // Tree is a checkpoint in parts.

@@ -26,6 +26,8 @@ const (
 	manifestFile   = "manifest.json"
 	readmeFile     = "README.txt"
 	checkpointFile = "checkpoint"
+	cosignedFile   = "cosigned"
+	consistentFile = "consistency.jsonl"
 	eventsFile     = "events.jsonl"
 	proofsFile     = "proofs.jsonl"
 	keysFile       = "keys.json"
@@ -171,11 +173,7 @@ func (x *exporter) record(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			line := proofLine{Index: e.Index, Why: e.Why, Path: []string{}}
-			for _, hash := range path {
-				line.Path = append(line.Path, base64.StdEncoding.EncodeToString(hash))
-			}
-			if err := lines.Encode(line); err != nil {
+			if err := lines.Encode(proofLine{e.Index, e.Why, encoded(path)}); err != nil {
 				return err
 			}
 		}
@@ -184,7 +182,72 @@ func (x *exporter) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := x.others(ctx); err != nil {
+		return err
+	}
 	return x.p.file(keysFile, x.c.src.Keys.Write)
+}
+
+// consistencyLine is one line of consistency.jsonl: the log of from events became that of to events
+// by appending alone (RFC 6962 section 2.1.2).
+type consistencyLine struct {
+	From uint64   `json:"from"`
+	To   uint64   `json:"to"`
+	Path []string `json:"path"`
+}
+
+// others writes what others than the log have signed of it: the newest checkpoint of the witnesses, and
+// how the log went on from there and from every checkpoint that was timestamped.
+func (x *exporter) others(ctx context.Context) error {
+	log := x.c.src.Log
+	sizes := map[uint64]bool{}
+	cosigned, err := log.Cosigned()
+	if err != nil {
+		return err
+	}
+	if cosigned != nil {
+		cp, err := describe(cosigned)
+		if err != nil {
+			return err
+		}
+		sizes[cp.Size] = true
+		if err := x.p.bytes(cosignedFile, cosigned); err != nil {
+			return err
+		}
+	}
+	for i := range x.c.events {
+		if e := &x.c.events[i]; e.Event.Action == audit.TimestampCheckpoint && e.Why != WhyBoundary {
+			sizes[detail(&e.Event).Size] = true
+		}
+	}
+	delete(sizes, 0)
+	if len(sizes) == 0 {
+		return nil
+	}
+	return x.p.file(consistentFile, func(w io.Writer) error {
+		lines := json.NewEncoder(w)
+		for _, size := range slices.Sorted(maps.Keys(sizes)) {
+			if size > log.Tree().Size {
+				continue // an event that names a state of the log which never was
+			}
+			path, err := log.Consistency(ctx, size, log.Tree().Size)
+			if err != nil {
+				return err
+			}
+			if err := lines.Encode(consistencyLine{size, log.Tree().Size, encoded(path)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func encoded(path [][]byte) []string {
+	out := []string{}
+	for _, hash := range path {
+		out = append(out, base64.StdEncoding.EncodeToString(hash))
+	}
+	return out
 }
 
 // papers writes the documents that are there.

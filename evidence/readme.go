@@ -14,6 +14,8 @@ that you have from elsewhere:
   events.jsonl       the events, one a line, byte for byte as they lie in the log
   proofs.jsonl       where each event lies, and its proof (RFC 6962 audit path)
   checkpoint         the log's signed state that the proofs lead to
+  cosigned           the newest state that witnesses signed, if there are any
+  consistency.jsonl  that the log only grew from there (RFC 6962)
   keys.json          what the server says its keys are
   documents/         what the events refer to, named by SHA-256
   git/               the commits of the zones repository, and who may sign them

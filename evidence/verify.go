@@ -2,12 +2,14 @@ package evidence
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"slipway/audit"
+	"slipway/audit/witness"
 )
 
 // Check names what Verify looks at.
@@ -72,7 +74,9 @@ const maxProblems = 1000
 // hang together, and nothing is known of who made it.
 type VerifyOptions struct {
 	Trust          *Trust
-	AllowedSigners []byte // who may sign commits; nil: as the bundle says, which proves less
+	Witnesses      *witness.Policy // whose cosignatures are needed; nil: nobody's, which proves less
+	TimestampRoots *x509.CertPool  // whose timestamps count; nil: nobody's
+	AllowedSigners []byte          // who may sign commits; nil: as the bundle says, which proves less
 }
 
 // Verify checks a bundle offline, from its own bytes and the keys alone. What is wrong with it is
@@ -101,18 +105,19 @@ func stop(check Check, file, what string, args ...any) error {
 }
 
 type verifier struct {
-	ctx     context.Context
-	o       VerifyOptions
-	result  *Result
-	c       *container
-	m       Manifest
-	raw     []byte // the manifest
-	trust   Trust  // the verifier's, or what the bundle says
-	hashes  map[string]string
-	events  []Event
-	entries []audit.Entry // the same events, with what their signatures are over
-	pack    *pack         // commits and files; nil when there are none
-	data    *Data
+	ctx         context.Context
+	o           VerifyOptions
+	result      *Result
+	c           *container
+	m           Manifest
+	raw         []byte // the manifest
+	trust       Trust  // the verifier's, or what the bundle says
+	hashes      map[string]string
+	events      []Event
+	entries     []audit.Entry       // the same events, with what their signatures are over
+	consistency map[uint64][][]byte // by the size of the earlier tree
+	pack        *pack               // commits and files; nil when there are none
+	data        *Data
 }
 
 func (v *verifier) problem(check Check, file string, index *uint64, what string, args ...any) {
@@ -146,7 +151,7 @@ func (v *verifier) all(r io.ReaderAt, size int64) error {
 	if v.c, err = openContainer(r, size); err != nil {
 		return stop(CheckContainer, "", "This is not a bundle of evidence that can be read: %v.", err)
 	}
-	for _, check := range []func() error{v.manifest, v.whom, v.checkpoint, v.record, v.keyHistory, v.subject, v.documents, v.git, v.tell, v.changes, v.seal} {
+	for _, check := range []func() error{v.manifest, v.whom, v.checkpoint, v.readConsistency, v.record, v.keyHistory, v.subject, v.documents, v.git, v.tell, v.changes, v.witnesses, v.timestamps, v.seal} {
 		if err := v.ctx.Err(); err != nil {
 			return err
 		}

@@ -9,20 +9,32 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"slipway/audit/audittest"
 	"slipway/key"
 )
 
 // With this variable set, the test binary is a server that appends until it is killed.
 const crashDir = "SLIPWAY_AUDIT_CRASH_DIR"
 
-const crashCallers = 8
+// With this one as well, none of its files can grow beyond so many bytes.
+const crashFileSize = "SLIPWAY_AUDIT_CRASH_FILE_SIZE"
+
+// With this one, that many servers are killed instead of a few: make crash.
+const crashKills = "SLIPWAY_AUDIT_KILLS"
+
+const (
+	crashCallers = 8
+	killsPerLog  = 50 // after each, all of the log is verified
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
@@ -42,6 +54,16 @@ func appendUntilKilled(dir string, from []string) error {
 	store, err := key.OpenStore(filepath.Join(dir, "keys"), []byte("p"))
 	if err != nil {
 		return err
+	}
+	if text := os.Getenv(crashFileSize); text != "" {
+		size, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return err
+		}
+		signal.Ignore(syscall.SIGXFSZ) // so that the write fails instead
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: size}); err != nil {
+			return err
+		}
 	}
 	o := Options{Dir: filepath.Join(dir, "audit"), Origin: "crash.example/log", Logger: slog.New(slog.DiscardHandler)}
 	if o.Events, err = store.Signer(ctx, "events", true); err != nil {
@@ -86,60 +108,139 @@ type acknowledged struct {
 // twice, and verifies both as it was left and when it goes on.
 func TestKilledWriterLosesNothing(t *testing.T) {
 	t.Parallel()
-	kills := 50
+	kills := killsPerLog
 	if testing.Short() {
 		kills = 10
 	}
-	dir := t.TempDir()
-	store, err := key.OpenStore(filepath.Join(dir, "keys"), []byte("p"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := optionsIn(t, filepath.Join(dir, "audit"), store)
-	o.Origin = "crash.example/log"
-	closeLog(t, openLog(t, o))
-	keys, err := publicKeys(o)
-	if err != nil {
-		t.Fatal(err)
+	if text := os.Getenv(crashKills); text != "" {
+		var err error
+		if kills, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("%s: %v", crashKills, err)
+		}
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	acks := map[string]acknowledged{}
-	next := make([]int, crashCallers)
-	for range kills {
-		runAndKill(t, dir, time.Duration(random.IntN(300))*time.Millisecond, acks, next)
-		wantSound(t, o.Dir, keys)
+	total := crashed{}
+	for done := 0; done < kills && !t.Failed(); done += killsPerLog {
+		of := newCrashing(t)
+		of.survive(t, min(killsPerLog, kills-done), random)
+		total.add(of.crashed)
+	}
+	t.Logf("%d servers killed, %d of them while they appended; %d events acknowledged, %d in the logs, %d asked for again after they were acknowledged",
+		total.kills, total.appending, total.acknowledged, total.recorded, total.again)
+}
+
+// crashed counts.
+type crashed struct{ kills, appending, acknowledged, recorded, again int }
+
+func (c *crashed) add(d crashed) {
+	c.kills, c.appending, c.again = c.kills+d.kills, c.appending+d.appending, c.again+d.again
+	c.acknowledged, c.recorded = c.acknowledged+d.acknowledged, c.recorded+d.recorded
+}
+
+// crashing is one log whose servers are killed.
+type crashing struct {
+	crashed
+	dir  string
+	o    Options
+	acks map[string]acknowledged
+	next [crashCallers]int // what each caller asks for at first
+}
+
+func newCrashing(t *testing.T) *crashing {
+	t.Helper()
+	c := &crashing{dir: audittest.TempDir(t), acks: map[string]acknowledged{}}
+	store, err := key.OpenStore(filepath.Join(c.dir, "keys"), []byte("p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.o = optionsIn(t, filepath.Join(c.dir, "audit"), store)
+	c.o.Origin = "crash.example/log"
+	closeLog(t, openLog(t, c.o))
+	return c
+}
+
+func (c *crashing) survive(t *testing.T, kills int, random *rand.Rand) {
+	t.Helper()
+	keys, err := publicKeys(c.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range kills {
+		// Most while it appends, some at any moment of its start.
+		appending := i%5 != 0
+		within := 300 * time.Millisecond
+		if appending {
+			within = 250 * time.Millisecond
+		}
+		c.runAndKill(t, appending, time.Duration(random.Int64N(int64(within))))
+		wantSound(t, c.o.Dir, keys)
 		if t.Failed() {
 			t.FailNow()
 		}
 	}
-	closeLog(t, openLog(t, o))
-	report := wantSound(t, o.Dir, keys)
+	c.check(t, keys)
+}
+
+// check opens the log again, and holds it to what was acknowledged.
+func (c *crashing) check(t *testing.T, keys Keys) {
+	t.Helper()
+	closeLog(t, openLog(t, c.o))
+	report := wantSound(t, c.o.Dir, keys)
 	if report.Unpublished != 0 || len(report.Leftovers) != 0 {
 		t.Errorf("after a clean end: %+v", report)
 	}
+	if state, err := Inspect(t.Context(), c.o.Dir); err != nil || state.Note != "" || state.Problem != "" || state.Index != state.Log {
+		t.Errorf("after a clean end: %+v, %v", state, err)
+	}
 	recorded := map[string]acknowledged{}
-	for _, r := range readAll(t, o.Dir) {
+	for _, r := range readAll(t, c.o.Dir) {
 		if _, twice := recorded[r.Event.Once]; twice {
 			t.Errorf("%s was recorded twice", r.Event.Once)
 		}
 		recorded[r.Event.Once] = acknowledged{r.Index, r.Event.EventID}
 	}
-	for once, ack := range acks {
+	for once, ack := range c.acks {
 		if recorded[once] != ack {
 			t.Errorf("%s was acknowledged as %v, the log has %v", once, ack, recorded[once])
 		}
 	}
-	t.Logf("%d kills, %d events acknowledged, %d in the log", kills, len(acks), report.Size)
+	c.acknowledged, c.recorded = len(c.acks), len(recorded)
 }
 
-func runAndKill(t *testing.T, dir string, after time.Duration, acks map[string]acknowledged, next []int) {
+// runAndKill starts a server and kills it a while after its start, or after it has
+// acknowledged the first event.
+func (c *crashing) runAndKill(t *testing.T, appending bool, after time.Duration) {
+	t.Helper()
+	killing := false
+	kill := func(server *os.Process) {
+		if !killing {
+			killing = true
+			time.AfterFunc(after, func() { server.Kill() }) // the moment is what is being tried
+		}
+	}
+	began := func(*os.Process) {}
+	if !appending {
+		began = kill
+	}
+	acks, err, said := c.serve(t, nil, began, kill)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Exited() {
+		t.Errorf("the server ended by itself: %v %s", err, said)
+	}
+	if c.kills++; acks > 0 {
+		c.appending++
+	}
+}
+
+// serve runs a server until it ends, and keeps what it acknowledges.
+func (c *crashing) serve(t *testing.T, env []string, began, acknowledges func(*os.Process)) (acks int, ended error, said string) {
 	t.Helper()
 	var args []string
-	for _, n := range next {
+	for _, n := range c.next {
 		args = append(args, strconv.Itoa(n))
 	}
 	server := exec.Command(os.Args[0], args...)
-	server.Env = append(os.Environ(), crashDir+"="+dir)
+	server.Env = append(append(os.Environ(), crashDir+"="+c.dir), env...)
 	var stderr strings.Builder
 	server.Stderr = &stderr
 	out, err := server.StdoutPipe()
@@ -149,29 +250,26 @@ func runAndKill(t *testing.T, dir string, after time.Duration, acks map[string]a
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var killing sync.WaitGroup
-	killing.Go(func() {
-		<-time.After(after) // the moment is what is being tried
-		server.Process.Kill()
-	})
+	began(server.Process)
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var caller, n int
 		var ack acknowledged
 		if _, err := fmt.Sscanf(lines.Text(), "%d %d %d %s", &caller, &n, &ack.index, &ack.id); err != nil || len(ack.id) != 36 {
 			continue // cut off by the kill
 		}
+		acks++
+		acknowledges(server.Process)
 		once := fmt.Sprintf("%d/%d", caller, n)
-		if before, again := acks[once]; again && before != ack {
-			t.Errorf("%s was acknowledged as %v and then as %v", once, before, ack)
+		if before, again := c.acks[once]; again {
+			if c.again++; before != ack {
+				t.Errorf("%s was acknowledged as %v and then as %v", once, before, ack)
+			}
 		}
-		acks[once] = ack
-		next[caller] = n // the next server asks for the last one again
+		c.acks[once] = ack
+		c.next[caller] = n // the next server asks for the last one again
 	}
-	killing.Wait()
-	var exit *exec.ExitError
-	if err := server.Wait(); !errors.As(err, &exit) || exit.Exited() {
-		t.Errorf("the server ended by itself: %v %s", err, stderr.String())
-	}
+	ended = server.Wait()
+	return acks, ended, stderr.String()
 }
 
 // A log may be verified and read while it is being written.

@@ -14,23 +14,48 @@ import (
 	"time"
 
 	other "github.com/digitorus/timestamp"
+
+	"slipway/audit/timestamp/tsatest"
 )
 
 var checkpoint = []byte("slipway.finmicro.example/log\n7\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— slipway.finmicro.example/log AAAA\n")
 
+func authority(t testing.TB, tsa *tsatest.TSA) *Authority {
+	t.Helper()
+	roots, err := ReadRoots(tsa.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Authority{URL: tsa.URL, Roots: roots}
+}
+
+// reply makes a response without a token.
+func reply(t testing.TB, status int, text string) []byte {
+	t.Helper()
+	type info struct {
+		Status int
+		Text   []asn1.RawValue
+	}
+	raw, err := asn1.Marshal(struct{ Status info }{info{status, []asn1.RawValue{{Tag: asn1.TagUTF8String, Bytes: []byte(text)}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 // A token of OpenSSL's authority is good here, to OpenSSL and to another library, and none
 // of them takes it for other content.
 func TestStamp(t *testing.T) {
-	for name, s := range map[string]settings{
+	for name, s := range map[string]tsatest.Settings{
 		"ecdsa":           {},
-		"rsa":             {key: rsaKey(t), digest: "sha512", ess: "sha512"},
-		"certificate v1":  {ess: "sha1"},
-		"sha384":          {digest: "sha384", ess: "sha384"},
-		"other extension": {usage: []pkix.Extension{timestampsOnly, {Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: []byte{5, 0}}}},
+		"rsa":             {Key: tsatest.RSA(t), Digest: "sha512", ESS: "sha512"},
+		"certificate v1":  {ESS: "sha1"},
+		"sha384":          {Digest: "sha384", ESS: "sha384"},
+		"other extension": {Usage: []pkix.Extension{tsatest.TimestampsOnly, {Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: []byte{5, 0}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tsa := newTSA(t, s)
-			a := tsa.authority(t)
+			tsa := tsatest.New(t, s)
+			a := authority(t, tsa)
 			before := time.Now().Add(-time.Second)
 			token, at, signer, err := a.Stamp(t.Context(), checkpoint)
 			if err != nil {
@@ -47,17 +72,17 @@ func TestStamp(t *testing.T) {
 			if err != nil || !theirs.Time.Equal(at) {
 				t.Errorf("another library: %+v, %v", theirs, err)
 			}
-			if !tsa.opensslVerifies(t, token, checkpoint) {
+			if !tsa.Verifies(t, token, checkpoint) {
 				t.Error("openssl ts -verify does not agree")
 			}
 			altered := append(bytes.Clone(checkpoint), '\n')
-			if _, _, err := Verify(token, altered, a.Roots); err == nil || tsa.opensslVerifies(t, token, altered) {
+			if _, _, err := Verify(token, altered, a.Roots); err == nil || tsa.Verifies(t, token, altered) {
 				t.Errorf("other content: %v", err)
 			}
 			if _, _, err := Verify(token, checkpoint, nil); err == nil {
 				t.Error("nobody is trusted")
 			}
-			if _, _, err := Verify(token, checkpoint, newTSA(t, settings{}).authority(t).Roots); err == nil {
+			if _, _, err := Verify(token, checkpoint, authority(t, tsatest.New(t, tsatest.Settings{})).Roots); err == nil {
 				t.Error("another root is trusted")
 			}
 		})
@@ -67,8 +92,8 @@ func TestStamp(t *testing.T) {
 // Whoever changes one byte of a token, whichever, makes it say nothing else: it is refused,
 // or the byte was one of those that nothing depends on.
 func TestEveryByteOfAToken(t *testing.T) {
-	tsa := newTSA(t, settings{})
-	a := tsa.authority(t)
+	tsa := tsatest.New(t, tsatest.Settings{})
+	a := authority(t, tsa)
 	token, at, signer, err := a.Stamp(t.Context(), checkpoint)
 	if err != nil {
 		t.Fatal(err)
@@ -85,14 +110,14 @@ func TestEveryByteOfAToken(t *testing.T) {
 
 func TestRefusedAuthorities(t *testing.T) {
 	for name, tt := range map[string]struct {
-		settings settings
+		settings tsatest.Settings
 		says     string
 	}{
-		"expired":        {settings{notBefore: time.Now().Add(-3 * time.Hour), notAfter: time.Now().Add(-time.Hour)}, "expired"},
-		"sha1 signature": {settings{digest: "sha1"}, "not SHA-256"},
+		"expired":        {tsatest.Settings{NotBefore: time.Now().Add(-3 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}, "expired"},
+		"sha1 signature": {tsatest.Settings{Digest: "sha1"}, "not SHA-256"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, _, err := newTSA(t, tt.settings).authority(t).Stamp(t.Context(), checkpoint)
+			_, _, _, err := authority(t, tsatest.New(t, tt.settings)).Stamp(t.Context(), checkpoint)
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%v", err)
 			}
@@ -119,7 +144,7 @@ func TestForTimestamps(t *testing.T) {
 		"unrestricted":      {nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			key := ecdsaKey(t)
+			key := tsatest.ECDSA(t)
 			template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, ExtraExtensions: tt.usage}
 			der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 			if err != nil {
@@ -139,10 +164,10 @@ func TestForTimestamps(t *testing.T) {
 // An authority, or whoever stands between, that answers with something else is refused
 // with a reason.
 func TestRefusedAnswers(t *testing.T) {
-	tsa := newTSA(t, settings{})
-	a := tsa.authority(t)
+	tsa := tsatest.New(t, tsatest.Settings{})
+	a := authority(t, tsa)
 	var kept []byte
-	tsa.change = func(status int, raw []byte) (int, []byte) { kept = raw; return status, raw }
+	tsa.Change = func(status int, raw []byte) (int, []byte) { kept = raw; return status, raw }
 	if _, _, _, err := a.Stamp(t.Context(), checkpoint); err != nil {
 		t.Fatal(err)
 	}
@@ -161,13 +186,13 @@ func TestRefusedAnswers(t *testing.T) {
 		"nothing":            {200, nil, "not a timestamp response"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tsa.change = func(int, []byte) (int, []byte) { return tt.status, tt.answer }
+			tsa.Change = func(int, []byte) (int, []byte) { return tt.status, tt.answer }
 			if _, _, _, err := a.Stamp(t.Context(), checkpoint); err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%v", err)
 			}
 		})
 	}
-	tsa.change = nil
+	tsa.Change = nil
 	a.Now = func() time.Time { return time.Now().Add(time.Hour) }
 	if _, _, _, err := a.Stamp(t.Context(), checkpoint); err == nil || !strings.Contains(err.Error(), "clock") {
 		t.Errorf("an hour off: %v", err)
@@ -212,15 +237,15 @@ func TestReadRoots(t *testing.T) {
 			}
 		})
 	}
-	many := bytes.Repeat(newTSA(t, settings{}).root, maxRoots+1)
+	many := bytes.Repeat(tsatest.New(t, tsatest.Settings{}).Root, maxRoots+1)
 	if _, err := ReadRoots(many); err == nil {
 		t.Error("too many were read")
 	}
 }
 
 func FuzzVerify(f *testing.F) {
-	tsa := newTSA(f, settings{})
-	a := tsa.authority(f)
+	tsa := tsatest.New(f, tsatest.Settings{})
+	a := authority(f, tsa)
 	token, at, signer, err := a.Stamp(f.Context(), checkpoint)
 	if err != nil {
 		f.Fatal(err)
@@ -255,7 +280,7 @@ func FuzzReadRoots(f *testing.F) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	a := newTSA(b, settings{}).authority(b)
+	a := authority(b, tsatest.New(b, tsatest.Settings{}))
 	token, _, _, err := a.Stamp(b.Context(), checkpoint)
 	if err != nil {
 		b.Fatal(err)

@@ -1,4 +1,6 @@
-package timestamp
+// Package tsatest runs OpenSSL's time-stamping authority for tests. Nothing but tests
+// imports it.
+package tsatest
 
 import (
 	"crypto"
@@ -23,44 +25,48 @@ import (
 	"time"
 )
 
-// tsa is OpenSSL's time-stamping authority behind an HTTP server.
-type tsa struct {
-	dir  string
-	root []byte // PEM
-	url  string
+// TSA is OpenSSL's time-stamping authority behind an HTTP server.
+type TSA struct {
+	Root []byte // its root certificate, PEM
+	URL  string
 
-	mu     sync.Mutex
-	change func(status int, answer []byte) (int, []byte) // what a bad one answers
+	Change func(status int, answer []byte) (int, []byte) // what a bad one answers; set it while nobody asks
+
+	dir string
+	mu  sync.Mutex // held while OpenSSL runs, which counts serial numbers in a file
 }
 
-// settings are how an authority differs from a good one.
-type settings struct {
-	key       crypto.Signer
-	usage     []pkix.Extension // of the certificate; default one for timestamps and nothing else
-	notBefore time.Time
-	notAfter  time.Time
-	digest    string // of the signature
-	ess       string // of the certificate's name
+// Settings are how an authority differs from a good one.
+type Settings struct {
+	Key       crypto.Signer    // default ECDSA on P-256
+	Usage     []pkix.Extension // of the certificate; default TimestampsOnly
+	NotBefore time.Time        // default an hour ago
+	NotAfter  time.Time        // default in an hour
+	Digest    string           // of the signature; default sha256
+	ESS       string           // of the certificate's name; default sha256
 }
 
-var timestampsOnly = pkix.Extension{Id: oidExtendedKeyUsage, Critical: true, Value: []byte{0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08}}
+// TimestampsOnly is the extended key usage of an authority's certificate.
+var TimestampsOnly = pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: []byte{0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08}}
 
-func newTSA(t testing.TB, s settings) *tsa {
+// New runs an authority until the test ends, and skips the test where OpenSSL is not
+// installed.
+func New(t testing.TB, s Settings) *TSA {
 	t.Helper()
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("openssl is not installed")
 	}
-	a := &tsa{dir: t.TempDir()}
-	if s.key == nil {
-		s.key = ecdsaKey(t)
+	a := &TSA{dir: t.TempDir()}
+	if s.Key == nil {
+		s.Key = ECDSA(t)
 	}
-	if s.usage == nil {
-		s.usage = []pkix.Extension{timestampsOnly}
+	if s.Usage == nil {
+		s.Usage = []pkix.Extension{TimestampsOnly}
 	}
-	if s.notBefore.IsZero() {
-		s.notBefore, s.notAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if s.NotBefore.IsZero() {
+		s.NotBefore, s.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	}
-	rootKey := ecdsaKey(t)
+	rootKey := ECDSA(t)
 	root := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Time Root"}, NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
@@ -70,26 +76,26 @@ func newTSA(t testing.TB, s settings) *tsa {
 		t.Fatal(err)
 	}
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "Time Stamper"}, NotBefore: s.notBefore, NotAfter: s.notAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtraExtensions: s.usage,
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "Time Stamper"}, NotBefore: s.NotBefore, NotAfter: s.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtraExtensions: s.Usage,
 	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, s.key.Public(), rootKey)
+	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, s.Key.Public(), rootKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(s.key)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(s.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.root = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootDER})
-	digest, ess := s.digest, s.ess
+	a.Root = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootDER})
+	digest, ess := s.Digest, s.ESS
 	if digest == "" {
 		digest = "sha256"
 	}
 	if ess == "" {
 		ess = "sha256"
 	}
-	a.write(t, "root.pem", a.root)
+	a.write(t, "root.pem", a.Root)
 	a.write(t, "tsa.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leafDER}))
 	a.write(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
 	a.write(t, "serial", []byte("01\n"))
@@ -108,11 +114,12 @@ tsa_name = yes
 `, filepath.Join(a.dir, "serial"), digest, ess))
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
-	a.url = server.URL
+	a.URL = server.URL
 	return a
 }
 
-func ecdsaKey(t testing.TB) crypto.Signer {
+// ECDSA makes a key.
+func ECDSA(t testing.TB) crypto.Signer {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -121,7 +128,8 @@ func ecdsaKey(t testing.TB) crypto.Signer {
 	return k
 }
 
-func rsaKey(t testing.TB) crypto.Signer {
+// RSA makes a key.
+func RSA(t testing.TB) crypto.Signer {
 	t.Helper()
 	k, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -130,7 +138,7 @@ func rsaKey(t testing.TB) crypto.Signer {
 	return k
 }
 
-func (a *tsa) write(t testing.TB, name string, content []byte) string {
+func (a *TSA) write(t testing.TB, name string, content []byte) string {
 	t.Helper()
 	path := filepath.Join(a.dir, name)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
@@ -139,8 +147,8 @@ func (a *tsa) write(t testing.TB, name string, content []byte) string {
 	return path
 }
 
-func (a *tsa) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a.mu.Lock() // OpenSSL counts serial numbers in a file
+func (a *TSA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
 	defer a.mu.Unlock()
 	query, err := io.ReadAll(r.Body)
 	if err != nil || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/timestamp-query" {
@@ -160,41 +168,18 @@ func (a *tsa) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status := http.StatusOK
-	if a.change != nil {
-		status, reply = a.change(status, reply)
+	if a.Change != nil {
+		status, reply = a.Change(status, reply)
 	}
 	w.Header().Set("Content-Type", "application/timestamp-reply")
 	w.WriteHeader(status)
 	w.Write(reply)
 }
 
-func (a *tsa) authority(t testing.TB) *Authority {
-	t.Helper()
-	roots, err := ReadRoots(a.root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Authority{URL: a.url, Roots: roots}
-}
-
-// opensslVerifies asks OpenSSL about a token.
-func (a *tsa) opensslVerifies(t testing.TB, token, content []byte) bool {
+// Verifies asks OpenSSL about a token.
+func (a *TSA) Verifies(t testing.TB, token, content []byte) bool {
 	t.Helper()
 	err := exec.Command("openssl", "ts", "-verify", "-data", a.write(t, "content", content), "-in", a.write(t, "token.tst", token), "-token_in",
 		"-CAfile", filepath.Join(a.dir, "root.pem")).Run()
 	return err == nil
-}
-
-// reply makes a response without a token.
-func reply(t testing.TB, status int, text string) []byte {
-	t.Helper()
-	type info struct {
-		Status int
-		Text   []asn1.RawValue
-	}
-	raw, err := asn1.Marshal(struct{ Status info }{info{status, []asn1.RawValue{{Tag: asn1.TagUTF8String, Bytes: []byte(text)}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
 }

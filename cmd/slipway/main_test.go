@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"publish":   publish,
 
 			"nameserver": nameserver,
+			"makerecord": makeRecord(t),
 			"cosign":     cosign,
 		},
 	})

@@ -216,6 +216,17 @@ func (c *Client) LastDrift(ctx context.Context) ([]drift.Report, error) {
 	return c.reports(ctx, call{method: get, path: api("drift"), repeat: true})
 }
 
+// DriftMonth returns the report of a month, such as 2026-10; "" is the last one that is over.
+func (c *Client) DriftMonth(ctx context.Context, month string) (drift.Month, error) {
+	var m drift.Month
+	q := url.Values{}
+	if month != "" {
+		q.Set("month", month)
+	}
+	err := c.json(ctx, call{method: get, path: api("drift", "report"), query: q, repeat: true}, &m)
+	return m, err
+}
+
 func (c *Client) reports(ctx context.Context, r call) ([]drift.Report, error) {
 	var out struct {
 		Reports []drift.Report `json:"reports"`

@@ -15,7 +15,6 @@ import (
 	"slipway/approval"
 	"slipway/audit"
 	"slipway/check"
-	"slipway/drift"
 	"slipway/flow"
 	"slipway/identity"
 	"slipway/lifecycle"
@@ -383,38 +382,4 @@ func (s *server) apiApp(w http.ResponseWriter, r *request) error {
 		Events  []audit.Receipt   `json:"events"`
 	}{app, append([]lifecycle.State{}, changes...), append([]audit.Receipt{}, events...)})
 	return nil
-}
-
-func (s *server) apiLastDrift(w http.ResponseWriter, r *request) error {
-	return writeReports(w)(s.Service.LastDrift(r.Context()))
-}
-
-func (s *server) apiDrift(w http.ResponseWriter, r *request) error {
-	var b struct {
-		Zones []string `json:"zones"`
-	}
-	if r.ContentLength != 0 {
-		if err := readJSON(r, &b); err != nil {
-			return err
-		}
-	}
-	names := make([]zone.Name, 0, len(b.Zones))
-	for _, z := range b.Zones {
-		name, err := zone.ParseName(z)
-		if err != nil {
-			return &flow.Error{Code: flow.Invalid, Message: "“" + cut(z, 100) + "” is not the name of a zone.", Detail: err}
-		}
-		names = append(names, name)
-	}
-	return writeReports(w)(s.Service.Drift(r.Context(), names))
-}
-
-func writeReports(w http.ResponseWriter) func([]drift.Report, error) error {
-	return func(reports []drift.Report, err error) error {
-		if err != nil {
-			return err
-		}
-		writeJSON(w, http.StatusOK, map[string][]drift.Report{"reports": append([]drift.Report{}, reports...)})
-		return nil
-	}
 }

@@ -110,6 +110,9 @@ func TestTheClientIsUnderstood(t *testing.T) {
 	must("drift", err)
 	_, err = anas.LastDrift(ctx)
 	must("last drift", err)
+	if m, err := anas.DriftMonth(ctx, "2026-10"); err != nil || m.Month != "2026-10" || m.Found != 1 {
+		t.Errorf("drift of a month: %+v, %v", m, err)
+	}
 	token, err := anas.NewToken(ctx, "ci", 30)
 	must("new token", err)
 	tokens, err := anas.Tokens(ctx)

@@ -382,6 +382,21 @@ func (d *desk) App(ctx context.Context, name string) (*repo.App, []lifecycle.Sta
 func (d *desk) Drift(context.Context, []zone.Name) ([]drift.Report, error) { return d.reports, nil }
 func (d *desk) LastDrift(context.Context) ([]drift.Report, error)          { return d.reports, nil }
 
+func (d *desk) DriftMonth(_ context.Context, month string) (*drift.Month, error) {
+	if month == "" {
+		month = "2026-10"
+	}
+	begin, err := drift.ParseMonth(month)
+	if err != nil {
+		return nil, &flow.Error{Code: flow.Invalid, Message: "That is not a month.", Help: "For example 2026-10."}
+	}
+	found := begin.AddDate(0, 0, 3)
+	return drift.Monthly(begin, []drift.Incident{
+		{Zone: "apps.finmicro.example", Found: found, Ended: found.Add(time.Hour), How: drift.EndedPerson, Kinds: map[string]int{"changed": 2}, People: []string{"<olga>"}},
+		{Zone: "apps.finmicro.example", Found: begin.AddDate(0, -1, 3), Ended: found, How: drift.EndedRule, Kinds: map[string]int{"extra": 1}},
+	}, begin.AddDate(0, -3, 0), d.now()), nil
+}
+
 func (d *desk) Rollback(ctx context.Context, by identity.Person, id, ticket, via string) (lifecycle.State, *check.Verdict, error) {
 	st, _, _, err := d.change(ctx, id)
 	switch {

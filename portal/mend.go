@@ -143,16 +143,3 @@ func (s *server) adoptDriftPage(w http.ResponseWriter, r *request) error {
 	http.Redirect(w, r.Request, "/changes/"+url.PathEscape(st.ID)+"?done=adopt", http.StatusSeeOther)
 	return nil
 }
-
-// driftRefused shows what is known of the zones, with the refusal above it.
-func (s *server) driftRefused(w http.ResponseWriter, r *request, refusal error) error {
-	e := explain(refusal)
-	if e.Code == flow.Unavailable || e.Code == flow.NotFound {
-		return refusal
-	}
-	reports, err := s.Service.LastDrift(r.Context())
-	if err != nil {
-		return err
-	}
-	return s.showDrift(w, r, reports, driftView{Problem: e})
-}

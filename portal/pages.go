@@ -25,6 +25,7 @@ type homeView struct {
 	Now     time.Time
 
 	Warnings []cert.WarnDetails
+	Drifted  []drift.Report // for those who may put zones back
 }
 
 // homeList is how many of one's requests the first page shows.
@@ -42,6 +43,9 @@ func (s *server) homePage(w http.ResponseWriter, r *request) error {
 	v := homeView{Mine: mine, Waiting: waiting, Now: s.Now()}
 	if isInsider(r.person) {
 		if v.Warnings, err = s.certificateWarnings(r); err != nil {
+			return err
+		}
+		if v.Drifted, err = s.drifted(r); err != nil {
 			return err
 		}
 	}
@@ -166,55 +170,6 @@ func (s *server) appPage(w http.ResponseWriter, r *request) error {
 		v.Expired = !s.Now().Before(until.AddDate(0, 0, 1))
 	}
 	return s.show(w, r, http.StatusOK, "app", app.Name, v)
-}
-
-type driftView struct {
-	Zones []zoneDrift
-	At    time.Time // of the oldest comparison
-	Done  string    // what was just done
-
-	MayRevert bool
-	Problem   *flow.Error // what was tried and refused
-}
-
-type zoneDrift struct {
-	drift.Report
-	Edits []edit
-}
-
-func (s *server) driftPage(w http.ResponseWriter, r *request) error {
-	reports, err := s.Service.LastDrift(r.Context())
-	if err != nil {
-		return err
-	}
-	return s.showDrift(w, r, reports, driftView{Done: map[string]string{"revert": "The zone was put back, and the decision is on record."}[r.URL.Query().Get("done")]})
-}
-
-func (s *server) compareNow(w http.ResponseWriter, r *request) error {
-	reports, err := s.Service.Drift(r.Context(), nil)
-	if err != nil {
-		return err
-	}
-	return s.showDrift(w, r, reports, driftView{Done: "Compared just now."})
-}
-
-func (s *server) showDrift(w http.ResponseWriter, r *request, reports []drift.Report, v driftView) error {
-	settings, err := s.Settings(r.Context())
-	if err != nil {
-		return err
-	}
-	v.MayRevert = flow.MayRevertDrift(settings, r.person.ID)
-	for _, rep := range reports {
-		v.Zones = append(v.Zones, zoneDrift{rep, differences(rep.Differences)})
-		if v.At.IsZero() || rep.At.Before(v.At) {
-			v.At = rep.At
-		}
-	}
-	status := http.StatusOK
-	if v.Problem != nil {
-		status = statusOf[v.Problem.Code]
-	}
-	return s.show(w, r, status, "drift", "Drift", v)
 }
 
 type accountView struct {

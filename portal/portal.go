@@ -50,6 +50,7 @@ type Service interface {
 	App(ctx context.Context, name string) (*repo.App, []lifecycle.State, []audit.Receipt, error)
 	Drift(ctx context.Context, zones []zone.Name) ([]drift.Report, error)
 	LastDrift(ctx context.Context) ([]drift.Report, error)
+	DriftMonth(ctx context.Context, month string) (*drift.Month, error)
 	RevertDrift(ctx context.Context, by identity.Person, z zone.Name, live string) error
 	AdoptDrift(ctx context.Context, by identity.Person, z zone.Name, live, ticket, via string) (lifecycle.State, *check.Verdict, error)
 	Certificates(ctx context.Context, q cert.Query) []cert.Certificate

@@ -119,7 +119,7 @@ type view struct {
 // sections tell which entry of the navigation a page belongs to.
 var sections = map[string]string{
 	"home": "home", "request": "home", "changes": "changes", "change": "changes", "inbox": "inbox", "apps": "apps", "app": "apps",
-	"drift": "drift", "certificates": "certificates", "certificate": "certificates", "revoke": "certificates", "strays": "certificates", "trust": "certificates", "account": "account", "admin": "admin",
+	"drift": "drift", "drift-month": "drift", "certificates": "certificates", "certificate": "certificates", "revoke": "certificates", "strays": "certificates", "trust": "certificates", "account": "account", "admin": "admin",
 	"controls": "controls",
 }
 

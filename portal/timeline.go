@@ -110,9 +110,16 @@ func tellEffect(e audit.Event) timelineEntry {
 		return timelineEntry{What: "Live: the names answer as approved.", Tone: "good"}
 	case audit.DetectDrift:
 		d, _ := lifecycle.Decode[lifecycle.DriftDetails](e)
-		return timelineEntry{What: fmt.Sprintf("The domain %s was found to differ from what was approved (%d).", e.Resource.Zone, d.Count), Tone: "bad"}
+		if d.Scope == string(drift.Parent) {
+			return timelineEntry{What: fmt.Sprintf("What the zone above says of %s was found to be wrong (%d).", e.Resource.Zone, d.Count), Tone: "bad"}
+		}
+		return timelineEntry{What: fmt.Sprintf("The domain %s was found to differ from what was approved (%d).", e.Resource.Zone, d.Count), Reason: d.Held, Tone: "bad"}
 	case audit.ResolveDrift:
-		if d, err := lifecycle.Decode[lifecycle.DriftEndDetails](e); err == nil && d.How == "overwrite" {
+		d, err := lifecycle.Decode[lifecycle.DriftEndDetails](e)
+		if err == nil && d.Rule != "" {
+			return timelineEntry{What: "The domain " + e.Resource.Zone + " is made as approved again, as the settings allow without a person.", Reason: d.Rule}
+		}
+		if err == nil && d.How == "overwrite" {
 			return timelineEntry{What: "It was decided that the domain " + e.Resource.Zone + " is made as approved again, whatever was changed by hand."}
 		}
 		return timelineEntry{What: "The domain " + e.Resource.Zone + " is as approved again.", Tone: "good"}
@@ -224,10 +231,17 @@ func contentOf(rr *zone.RRSet) content {
 
 // differences lists drift in the same form: approved before, live after.
 func differences(list []drift.Difference) []edit {
-	words := map[drift.Kind]string{drift.Changed: "Different", drift.Missing: "Missing", drift.Extra: "Not approved"}
+	words := map[drift.Kind]string{drift.Changed: "Different", drift.Missing: "Missing", drift.Extra: "Not approved", drift.Damaged: "Cannot be read"}
 	out := make([]edit, 0, len(list))
 	for _, d := range list {
-		out = append(out, edit{Op: words[d.Kind], Name: d.Name.Unicode(), Kind: d.Type, Before: contentOf(d.Approved), After: contentOf(d.Live)})
+		e := edit{Op: words[d.Kind], Name: d.Name.Unicode(), Kind: d.Type, Before: contentOf(d.Approved), After: contentOf(d.Live)}
+		if d.Provider != "" {
+			e.Kind += " at " + d.Provider
+		}
+		if d.Detail != "" {
+			e.After.Notes = append(e.After.Notes, d.Detail)
+		}
+		out = append(out, e)
 	}
 	return out
 }

@@ -293,6 +293,7 @@ func driftReports(at time.Time) []drift.Report {
 			{Kind: drift.Changed, Zone: "apps.finmicro.example", Name: "expenses.apps.finmicro.example", Type: "A", Approved: rr("192.0.2.10"), Live: rr("203.0.113.66")},
 			{Kind: drift.Extra, Zone: "apps.finmicro.example", Name: "old.apps.finmicro.example", Type: "A", Live: rr("203.0.113.67")},
 		}},
-		{Zone: "finmicro-apps.example", Serial: 2026112400, At: at},
+		{Zone: "finmicro-apps.example", Serial: 2026112400, At: at, Notes: []drift.Note{{Kind: drift.SerialOnly, Detail: "The serial moved."}, {Kind: drift.Pending, Name: "x.finmicro-apps.example", Type: "A", Change: "c-0123456789abcdef", Detail: "On its way."}}},
+		{Zone: "finmicro-apps.example", Scope: drift.Parent, At: at, Digest: digest("p"), Differences: []drift.Difference{{Kind: drift.DS, Zone: "finmicro-apps.example", Name: "finmicro-apps.example", Type: "DS", Detail: "The zone above vouches for a key that is not there."}}},
 	}
 }

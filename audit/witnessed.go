@@ -37,6 +37,15 @@ type Witnessed struct {
 	Waiting uint64                `json:"waiting"`           // events after those
 }
 
+// TimestampDetails goes with timestamp-checkpoint. The documents “timestamp” and
+// “checkpoint” are what package timestamp verifies.
+type TimestampDetails struct {
+	Size   uint64    `json:"size"`
+	Root   string    `json:"root"` // base64
+	Time   time.Time `json:"time"` // as the authority signed it
+	Signer string    `json:"signer"`
+}
+
 // CosignedDir is where the checkpoints that witnesses have signed are kept, below a log's
 // directory.
 func CosignedDir(dir string) string { return filepath.Join(dir, witness.Dir) }

@@ -99,6 +99,7 @@ func start(ctx context.Context, s settings) (_ *server, err error) {
 		{"readers of the record", srv.startForward},
 		{"sources of reports", srv.startSources},
 		{"mirrors of the record", srv.startMirrors},
+		{"witnesses of the record", srv.startWitnesses},
 		{"portal", srv.startWeb},
 		{"maintenance", srv.keepTidy},
 	} {

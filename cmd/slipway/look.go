@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/drift"
 	"slipway/repo"
 )
 
@@ -78,104 +77,4 @@ func (t *tool) showApp(a repo.App) {
 			fmt.Fprintf(t.stdout, "  %-11s %s %s %s\n", "record", flat(r.Name.Unicode()), flat(r.Type), flat(v))
 		}
 	}
-}
-
-func (t *tool) driftCommand() *cobra.Command {
-	var last bool
-	var out *format
-	c := &cobra.Command{
-		Use:   "drift [ZONE…]",
-		Short: "Compare live zones with what was approved",
-		Long: `Asks the server to compare the live zones with the last approved commit, now. Whatever
-differs was changed behind Slipway's back. It is named here and goes on record.
-
-Exit code 0: all is as approved. 1: something differs.`,
-		Example: `  slipway drift                         all zones
-  slipway drift finmicro.example        one zone
-  slipway drift --last                  what the last periodic comparison found
-  slipway drift revert finmicro.example    put it back
-  slipway drift adopt finmicro.example     ask that what is live be approved`,
-		GroupID: groupLook,
-		Args:    cobra.ArbitraryArgs,
-		RunE: func(c *cobra.Command, args []string) error {
-			if last && len(args) > 0 {
-				return &usage{what: "--last shows all zones; leave the zone names out"}
-			}
-			cl, err := t.client()
-			if err != nil {
-				return err
-			}
-			m := t.busy("Comparing")
-			var reports []drift.Report
-			if last {
-				reports, err = cl.LastDrift(c.Context())
-			} else {
-				reports, err = cl.Drift(c.Context(), args)
-			}
-			m.end()
-			if err != nil {
-				return err
-			}
-			if *out == asJSON {
-				err = t.printJSON(map[string]any{"reports": reports})
-			} else {
-				err = t.showDrift(reports)
-			}
-			for _, r := range reports {
-				if len(r.Differences) > 0 && err == nil {
-					err = errAnswerIsNo
-				}
-			}
-			return err
-		},
-	}
-	c.AddCommand(t.driftRevert(), t.driftAdopt())
-	c.Flags().BoolVar(&last, "last", false, "do not compare now; show what the last comparison found")
-	out = formatFlag(c)
-	return c
-}
-
-func (t *tool) showDrift(reports []drift.Report) error {
-	differences := 0
-	for _, r := range reports {
-		if len(r.Differences) == 0 {
-			continue
-		}
-		fmt.Fprintf(t.stdout, "%s  serial %d, approved in %s\n", t.paint(bold, flat(r.Zone.Unicode())), r.Serial, flat(r.Commit))
-		for _, d := range r.Differences {
-			differences++
-			fmt.Fprintf(t.stdout, "  %s: %s %s\n", driftText(d.Kind), flat(d.Name.Unicode()), flat(d.Type))
-			if d.Approved != nil {
-				t.showSet("approved", dim, *d.Approved)
-			}
-			if d.Live != nil {
-				t.showSet("live", red, *d.Live)
-			}
-		}
-	}
-	if differences == 0 {
-		_, err := fmt.Fprintf(t.stdout, "%s as approved.\n", are(len(reports)))
-		return err
-	}
-	_, err := fmt.Fprintf(t.stdout, "\n%s in %s compared.\n", plural(differences, "difference"), plural(len(reports), "zone"))
-	return err
-}
-
-func are(zones int) string {
-	if zones == 1 {
-		return "1 zone is"
-	}
-	return fmt.Sprintf("%d zones are", zones)
-}
-
-func driftText(k drift.Kind) string {
-	switch k {
-	case drift.Changed:
-		return "not as approved"
-	case drift.Missing:
-		return "approved, but not live"
-	case drift.Extra:
-		return "live, but never approved"
-	}
-	return string(k)
 }

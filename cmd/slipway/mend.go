@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -119,8 +120,8 @@ func (t *tool) driftAdopt() *cobra.Command {
 		Use:   "adopt ZONE",
 		Short: "Ask that what is live in a zone be approved",
 		Long: `Compares a zone, shows what differs, and asks, as a change of yours, that the zone's file say
-what is live. It goes the way of every change: the same checks, the same approvals. What an
-app's manifest says is not adopted: change the app, or put the zone back.
+what is live; what an app's manifest says is changed there. It goes the way of every change:
+the same checks, the same approvals.
 
 Exit code 0: it is on record. 1: it was denied or refused, or nothing differs.`,
 		Example: `  slipway drift adopt finmicro.example
@@ -155,12 +156,12 @@ func (t *tool) seenDrift(ctx context.Context, cl *client.Client, zone, elsewhere
 		r = reports[0]
 	}
 	switch {
-	case len(reports) != 1:
+	case len(reports) != 1, slices.ContainsFunc(r.Notes, func(n drift.Note) bool { return n.Kind == drift.Pending }):
 		return "", &refusal{what: "A change to this zone is on its way at this moment.", help: "Wait until it is live, then compare again."}
 	case len(r.Differences) == 0:
 		return "", &refusal{what: "The zone is as approved: there is nothing to do."}
 	case out == asJSON:
 		return r.Live, nil
 	}
-	return r.Live, t.showDrift(reports)
+	return r.Live, t.showDrift(reports, false)
 }

@@ -92,7 +92,7 @@ func TestSettingsFaults(t *testing.T) {
 		{"two documents", "domain: a.example\n---\ndomain: b.example\n", "second YAML document"},
 		{"wrong type", "zones: [x.example]\n", "zones must be a mapping"},
 		{"list for a value", "domain: [x.example]\n", "domain must be a single value"},
-		{"bad visibility", "zones:\n  x.example: {visibility: public}\n", `visibility cannot be "public" (write internal or external)`},
+		{"bad visibility", "zones:\n  x.example: {visibility: public}\n", `visibility cannot be "public" (write internal or external or unclassified)`},
 		{"bad name", "domain: -..-\n", "slipway.yaml:1: domain:"},
 		{"directory outside", "zones: {directory: ../other}\n", "is not a folder of the repository"},
 		{"absolute directory", "zones: {directory: /etc}\n", "is not a folder of the repository"},

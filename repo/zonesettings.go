@@ -12,16 +12,18 @@ import (
 // Zone is what slipway.yaml says of one zone.
 type Zone struct {
 	Visibility string // "internal" | "external"
-	Owner      zone.Name
-	Provider   string      // the first of Providers
-	Providers  []string    // all that serve the zone and have to agree
-	Partial    bool        // record sets that Slipway did not write are left alone
-	Apply      ApplyLimits // zero fields: those of the settings as a whole
-	AutoRevert AutoRevert
-	DNSSEC     string // "" | "required"
-	Parked     bool
-	MaxEdits   int // record sets that one change usually edits at most; 0: the same as everywhere
-	MaxDeletes int // record sets that one change usually removes at most; 0: the same as everywhere
+	// Unclassified: nobody has said yet which of the two, and so it is handled as external.
+	Unclassified bool
+	Owner        zone.Name
+	Provider     string      // the first of Providers
+	Providers    []string    // all that serve the zone and have to agree
+	Partial      bool        // record sets that Slipway did not write are left alone
+	Apply        ApplyLimits // zero fields: those of the settings as a whole
+	AutoRevert   AutoRevert
+	DNSSEC       string // "" | "required"
+	Parked       bool
+	MaxEdits     int // record sets that one change usually edits at most; 0: the same as everywhere
+	MaxDeletes   int // record sets that one change usually removes at most; 0: the same as everywhere
 }
 
 // ApplyLimits stop an apply that would take more of a zone away, or make more of it
@@ -63,8 +65,9 @@ func (p *settingsParser) readZone(z field) Zone {
 	for _, k := range p.fields(z.value, what, []string{"visibility", "owner", "provider", "partial", "apply", "auto-revert", "dnssec", "parked", "max-edits", "max-deletes"}) {
 		switch k.name {
 		case "visibility":
-			settings.Visibility = p.oneOf(k.value, "visibility", "internal", "external")
-			if settings.Visibility == "" {
+			settings.Visibility = p.oneOf(k.value, "visibility", "internal", "external", "unclassified")
+			settings.Unclassified = settings.Visibility == "unclassified"
+			if settings.Visibility != "internal" {
 				settings.Visibility = "external"
 			}
 		case "owner":

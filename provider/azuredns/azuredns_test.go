@@ -165,3 +165,14 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+func TestTags(t *testing.T) {
+	p := open(t, settings(t, servicetest.NewFront(t, newServer())))
+	servicetest.Apply(t, p, "first", servicetest.A("menu", "192.0.2.1"))
+	if names, err := p.Zones(t.Context()); err != nil || len(names) != 1 || names[0] != servicetest.Z {
+		t.Errorf("%v, %v", names, err)
+	}
+	if tags, err := p.Tags(t.Context(), servicetest.Z); err != nil || tags["Owner"] != "web-team" {
+		t.Errorf("%v, %v", tags, err)
+	}
+}

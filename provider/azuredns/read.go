@@ -216,3 +216,16 @@ func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
 	}
 	return service.Names(out), nil
 }
+
+// Tags are those of the zone.
+func (p *Provider) Tags(ctx context.Context, z zone.Name) (map[string]string, error) {
+	got, err := p.zones.Get(ctx, p.s.ResourceGroup, string(z), nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the tags of the zone in the resource group %s: %w", p.s.ResourceGroup, brief(err))
+	}
+	out := map[string]string{}
+	for k, v := range got.Tags {
+		out[k] = str(v)
+	}
+	return out, nil
+}

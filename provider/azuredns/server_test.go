@@ -67,7 +67,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !there:
 		refuse(w, http.StatusNotFound, "ResourceNotFound", "The Resource 'Microsoft.Network/dnszones/"+words[0]+"' under resource group 'dns-prod' was not found.")
 	case len(words) == 1:
-		answer(w, http.StatusOK, map[string]any{"name": words[0], "type": "Microsoft.Network/dnszones", "location": "global"})
+		answer(w, http.StatusOK, map[string]any{"tags": map[string]string{"Owner": "web-team"}, "name": words[0], "type": "Microsoft.Network/dnszones", "location": "global"})
 	case words[1] == "all":
 		s.list(w, r, z)
 	case len(words) == 3:

@@ -159,3 +159,16 @@ func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
 	}
 	return service.Names(out), nil
 }
+
+// Tags are the labels of the zone's managed zone.
+func (p *Provider) Tags(ctx context.Context, z zone.Name) (map[string]string, error) {
+	id, err := p.find(ctx, z)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	got, err := p.api.ManagedZones.Get(p.s.Project, id).Context(ctx).Do()
+	if err != nil {
+		return nil, fmt.Errorf("read the labels of managed zone %s: %w", id, err)
+	}
+	return got.Labels, nil
+}

@@ -19,6 +19,7 @@ type server struct {
 }
 
 type managedZone struct {
+	Labels      map[string]string `json:"labels,omitempty"`
 	Kind        string            `json:"kind"`
 	ID          string            `json:"id"`
 	Name        string            `json:"name"`
@@ -113,6 +114,7 @@ func (s *server) create(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ttl := int64(21600)
+	z.Labels = map[string]string{"owner": "web-team"}
 	z.Kind, z.ID, z.changes = "dns#managedZone", strconv.Itoa(7_000_000_000+len(s.zones)), map[string]change{}
 	z.NameServers = []string{"ns-cloud-a1.googledomains.com.", "ns-cloud-a2.googledomains.com."}
 	z.sets = map[string]rrset{

@@ -41,3 +41,20 @@ func TestPowerDNS(t *testing.T) {
 		Holds:   func(n zone.Name) bool { return taken.MatchString(string(n)) },
 	}.Run(t)
 }
+
+func TestZones(t *testing.T) {
+	s := servers.StartPowerDNS(t)
+	p := open(t, settings(s, t.TempDir()))
+	for _, z := range []zone.Name{"b.example", "a.example"} {
+		live, err := p.Read(t.Context(), z)
+		if err == nil {
+			_, err = p.Apply(t.Context(), provider.NewPlan(z, nil, live, "first", "commit"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names, err := p.Zones(t.Context()); err != nil || len(names) != 2 || names[0] != "a.example" {
+		t.Errorf("%v, %v", names, err)
+	}
+}

@@ -330,3 +330,22 @@ func (v *version) form(e zone.Edit) (rrset, error) {
 	}
 	return out, nil
 }
+
+// Zones lists the zones that the server has.
+func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
+	body, err := p.api.call(ctx, http.MethodGet, "/zones", nil)
+	if err != nil {
+		return nil, fmt.Errorf("list the zones: %w", err)
+	}
+	var all []wholeZone
+	if err := json.Unmarshal(body, &all); err != nil {
+		return nil, fmt.Errorf("list the zones: the API's answer cannot be read: %w", err)
+	}
+	var out []zone.Name
+	for _, z := range all {
+		if name, err := zone.ParseName(z.Name); err == nil && len(out) < service.MaxZones {
+			out = append(out, name)
+		}
+	}
+	return service.Names(out), nil
+}

@@ -234,3 +234,22 @@ func (p *Provider) Zones(ctx context.Context) ([]zone.Name, error) {
 	}
 	return service.Names(out), nil
 }
+
+// Tags are those of the zone's hosted zone.
+func (p *Provider) Tags(ctx context.Context, z zone.Name) (map[string]string, error) {
+	id, err := p.find(ctx, z)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	found, err := p.api.ListTagsForResource(ctx, &route53.ListTagsForResourceInput{ResourceType: types.TagResourceTypeHostedzone, ResourceId: aws.String(id)})
+	if err != nil {
+		return nil, fmt.Errorf("read the tags of the hosted zone: %w", err)
+	}
+	out := map[string]string{}
+	if found.ResourceTagSet != nil {
+		for _, t := range found.ResourceTagSet.Tags {
+			out[aws.ToString(t.Key)] = aws.ToString(t.Value)
+		}
+	}
+	return out, nil
+}

@@ -7,6 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	sdk "github.com/aws/aws-sdk-go-v2/service/route53"
+	"github.com/aws/aws-sdk-go-v2/service/route53/types"
+
 	"slipway/provider"
 	"slipway/provider/providertest"
 	"slipway/provider/route53"
@@ -147,5 +152,29 @@ func TestRole(t *testing.T) {
 		if _, err := route53.New(t.Context(), route53.Settings{Role: role}); err == nil {
 			t.Errorf("the role %s was taken", role)
 		}
+	}
+}
+
+// A hosted zone's tags, as somebody set them by another tool.
+func TestTags(t *testing.T) {
+	s := settings(t, newFront(t))
+	p := open(t, s)
+	servicetest.Apply(t, p, "first", servicetest.A("menu", "192.0.2.1"))
+	if names, err := p.Zones(t.Context()); err != nil || len(names) != 1 || names[0] != z {
+		t.Fatalf("%v, %v", names, err)
+	}
+	api := sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoint), Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", servicetest.Secret, "")})
+	zones, err := api.ListHostedZones(t.Context(), &sdk.ListHostedZonesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.ChangeTagsForResource(t.Context(), &sdk.ChangeTagsForResourceInput{
+		ResourceType: types.TagResourceTypeHostedzone, ResourceId: aws.String(strings.TrimPrefix(aws.ToString(zones.HostedZones[0].Id), "/hostedzone/")),
+		AddTags: []types.Tag{{Key: aws.String("Owner"), Value: aws.String("web-team")}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if tags, err := p.Tags(t.Context(), z); err != nil || tags["Owner"] != "web-team" {
+		t.Errorf("%v, %v", tags, err)
 	}
 }

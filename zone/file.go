@@ -117,7 +117,15 @@ func (f *File) RRSets() ([]RRSet, error) {
 		return f.readWhole()
 	}
 	sets := make([]RRSet, 0, f.length()+f.length()/8)
-	for rest := f.blocks(); len(rest) > 0; {
+	var rest []*block // that only a YAML parser understands
+	for _, b := range f.blocks() {
+		if r, ok := f.plainSet(b); ok {
+			sets = append(sets, r)
+		} else {
+			rest = append(rest, b)
+		}
+	}
+	for len(rest) > 0 {
 		n := batch(rest)
 		got, err := f.readBatch(rest[:n])
 		if err != nil {
@@ -152,7 +160,10 @@ func (f *File) At(name Name) ([]RRSet, error) {
 }
 
 func sortSets(sets []RRSet) {
-	slices.SortFunc(sets, func(a, b RRSet) int { return a.Key().compare(b.Key()) })
+	byKey := func(a, b RRSet) int { return a.Key().compare(b.Key()) }
+	if !slices.IsSortedFunc(sets, byKey) {
+		slices.SortFunc(sets, byKey)
+	}
 }
 
 func (k Key) compare(o Key) int {

@@ -85,9 +85,21 @@ func WriteMaster(w io.Writer, zone Name, soa SOA, sets []RRSet, defaultTTL int) 
 // the zone. Where the records of one set have several TTLs, which RFC 2181
 // section 5.2 forbids, the lowest counts. path is for errors.
 func ReadMaster(r io.Reader, zone Name, path string) (*SOA, []RRSet, error) {
-	src := &masterSource{r: bufio.NewReaderSize(io.LimitReader(r, maxFile+1), 64<<10)}
+	text, err := readText(r, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if soa, sets, ok := plainMaster(text, zone, path); ok {
+		return soa, sets, nil
+	}
+	return parseMaster(text, zone, path)
+}
+
+// parseMaster reads any zone file.
+func parseMaster(text string, zone Name, path string) (*SOA, []RRSet, error) {
+	src := &masterSource{r: strings.NewReader(text)}
 	zp := dns.NewZoneParser(src, zone.FQDN(), "")
-	m := master{zone: zone, path: path, at: map[Key]int{}}
+	m := master{zone: zone, path: path}
 	for records := 0; ; records++ {
 		rr, ok := zp.Next()
 		if !ok {
@@ -100,24 +112,44 @@ func ReadMaster(r io.Reader, zone Name, path string) (*SOA, []RRSet, error) {
 			return nil, nil, err
 		}
 	}
-	switch err := zp.Err(); {
-	case src.err != nil:
-		return nil, nil, fmt.Errorf("%s: %w", path, src.err)
-	case src.n > maxFile:
-		return nil, nil, m.fault(1, fmt.Sprintf("the file is larger than %d bytes", maxFile), "split the zone")
-	case err != nil:
+	if err := zp.Err(); err != nil {
 		return nil, nil, m.syntax(err, src.line())
 	}
-	for _, k := range src.kept {
+	if err := m.finish(src.kept); err != nil {
+		return nil, nil, err
+	}
+	return m.soa, m.sets, nil
+}
+
+// readText reads a whole zone file.
+func readText(r io.Reader, path string) (string, error) {
+	var b strings.Builder
+	if known, ok := r.(interface{ Len() int }); ok {
+		b.Grow(min(known.Len(), maxFile+1))
+	}
+	switch n, err := io.Copy(&b, io.LimitReader(r, maxFile+1)); {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", path, err)
+	case n > maxFile:
+		return "", (&master{path: path}).fault(1, fmt.Sprintf("the file is larger than %d bytes", maxFile), "split the zone")
+	}
+	return b.String(), nil
+}
+
+// finish puts back what was kept in comments, and the sets into their order.
+func (m *master) finish(kept []keptLine) error {
+	for _, k := range kept {
 		if err := m.restore(k); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
 	for i := range m.sets {
-		m.sets[i].Values = sortedSet(m.sets[i].Values)
+		if len(m.sets[i].Values) > 1 {
+			m.sets[i].Values = sortedSet(m.sets[i].Values)
+		}
 	}
 	sortSets(m.sets)
-	return m.soa, m.sets, nil
+	return nil
 }
 
 // master gathers the records of a zone file into sets.
@@ -126,7 +158,8 @@ type master struct {
 	path string
 	soa  *SOA
 	sets []RRSet
-	at   map[Key]int
+	at   map[Key]int // where each set is; nil as long as they came in their order
+	ones singles
 }
 
 func (m *master) fault(line int, what, help string) *Error {
@@ -166,12 +199,27 @@ func (m *master) add(rr dns.RR, line int) error {
 	if err != nil {
 		return m.place(RRSet{Name: name, Type: typ}.wrap(rdata(rr), err), line)
 	}
-	ttl := int(min(h.Ttl, maxTTL))
-	k := Key{name, typ}
-	i, ok := m.at[k]
-	if !ok {
-		m.at[k] = len(m.sets)
-		m.sets = append(m.sets, RRSet{Name: name, Type: typ, TTL: ttl, Values: []string{value}, Place: Place{m.path, line}})
+	return m.put(Key{name, typ}, int(min(h.Ttl, maxTTL)), value, line)
+}
+
+// put adds a record to its set.
+func (m *master) put(k Key, ttl int, value string, line int) error {
+	i, n := -1, len(m.sets)
+	switch {
+	case n > 0 && m.sets[n-1].Key() == k:
+		i = n - 1
+	case m.at == nil && (n == 0 || m.sets[n-1].Key().compare(k) < 0):
+	default:
+		m.index()
+		if at, ok := m.at[k]; ok {
+			i = at
+		}
+	}
+	if i < 0 {
+		if m.at != nil {
+			m.at[k] = n
+		}
+		m.sets = append(m.sets, RRSet{Name: k.Name, Type: k.Type, TTL: ttl, Values: m.ones.of(value), Place: Place{m.path, line}})
 		return nil
 	}
 	s := &m.sets[i]
@@ -180,6 +228,29 @@ func (m *master) add(rr dns.RR, line int) error {
 	}
 	s.Values = append(s.Values, value)
 	return nil
+}
+
+// index makes sure that sets are found by their keys.
+func (m *master) index() {
+	if m.at != nil {
+		return
+	}
+	m.at = make(map[Key]int, len(m.sets))
+	for i := range m.sets {
+		m.at[m.sets[i].Key()] = i
+	}
+}
+
+// singles makes the lists of one value that most sets have, many at a time.
+type singles struct{ free []string }
+
+func (s *singles) of(value string) []string {
+	if len(s.free) == 0 {
+		s.free = make([]string, 256)
+	}
+	one := s.free[:1:1]
+	one[0], s.free = value, s.free[1:]
+	return one
 }
 
 func (m *master) addSOA(s *dns.SOA, name Name, line int) error {
@@ -215,6 +286,7 @@ func (m *master) restore(k keptLine) error {
 			return m.fault(k.line, "this comment of Slipway's holds settings that cannot be read", "remove it, or apply the zone again")
 		}
 	}
+	m.index()
 	i, known := m.at[r.Key()]
 	switch {
 	case known && len(r.Values) == 0 && inMaster(r.Type):
@@ -248,13 +320,11 @@ func (m *master) place(err error, line int) error {
 // masterSource feeds the zone parser byte by byte, so that the line of a record is
 // known when it has been read, and picks out our comment lines on the way.
 type masterSource struct {
-	r     *bufio.Reader
-	n     int64
+	r     *strings.Reader
 	lines int    // complete lines read
 	col   int    // bytes of the current line read
 	head  []byte // the current line, for as long as it may be one of ours
 	kept  []keptLine
-	err   error
 }
 
 type keptLine struct {
@@ -273,14 +343,8 @@ func (s *masterSource) line() int {
 func (s *masterSource) ReadByte() (byte, error) {
 	c, err := s.r.ReadByte()
 	if err != nil {
-		if err != io.EOF {
-			s.err = err
-		}
 		s.endLine()
 		return 0, err
-	}
-	if s.n++; s.n > maxFile {
-		return 0, io.EOF
 	}
 	if c == '\n' {
 		s.endLine()

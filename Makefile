@@ -41,12 +41,14 @@ bench-gateway:
 CONFTEST ?= github.com/open-policy-agent/conftest@v0.71.1
 PEBBLE   ?= github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
 STEP_CA  ?= github.com/smallstep/certificates/cmd/step-ca@v0.30.2
+OMNIWITNESS ?= github.com/transparency-dev/witness/cmd/omniwitness@v0.0.0-20260720115447-2e1c6971d19e
+LITEWITNESS ?= filippo.io/torchwood/cmd/litewitness@v0.6.1
 LOCAL_KMS ?= github.com/nsmithuk/local-kms@v0.0.0-20260228092603-2a5e92d09ab6
 VERSITYGW ?= github.com/versity/versitygw/cmd/versitygw@v1.8.0
 MINIO     ?= github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 peers:
 	@bin="$$($(GO) env GOBIN)"; bin="$${bin:-$$($(GO) env GOPATH)/bin}"; missing=0; \
-	for peer in $(CONFTEST) $(PEBBLE) $(STEP_CA) $(LOCAL_KMS) $(VERSITYGW) $(MINIO); do \
+	for peer in $(CONFTEST) $(PEBBLE) $(STEP_CA) $(OMNIWITNESS) $(LITEWITNESS) $(LOCAL_KMS) $(VERSITYGW) $(MINIO); do \
 	  path="$${peer%@*}"; version="$${peer#*@}"; \
 	  $(GO) version -m "$$bin/$${path##*/}" 2>/dev/null | grep -q "mod.*[[:space:]]$$version[[:space:]]" || \
 	    CGO_ENABLED=0 GOFLAGS=-mod=mod $(GO) install "$$peer" || missing=1; \

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -17,15 +16,10 @@ import (
 	"slipway/key"
 )
 
-// The keys that sign events are named events, events-2, events-3 and so on, in the order
-// of their turns. Which one's turn it is, the log says.
-const (
-	eventsKey  = "events"
-	maxBecause = 500 // characters
-)
+const maxBecause = 500 // characters
 
 func keyCommand(s *settings) *cobra.Command {
-	var because string
+	var because, to string
 	rotate := &cobra.Command{
 		Use:   "rotate",
 		Short: "Let another key sign events from here on",
@@ -34,17 +28,24 @@ event that names the new one, and is then destroyed. Whoever trusts the first ke
 verifies the whole log; nobody has to be given another keys file. The server must be
 stopped. Keep a backup of the new key as you kept one of the old.
 
+With --to the new key is made in another place: an HSM (pkcs11:…), a key service (awskms:…,
+cloudkms:…, azurekms:…), Vault (vault:…), or the server's own sealed files again (file:).
+
 Killed at any moment, it leaves a server that starts. Run again, it finishes what was
 begun instead of rotating twice.
 
 Exit codes: 0 rotated, or finished an earlier rotation, 1 failed, 2 unusable arguments.`,
-		Example: `  slipwayd key rotate --because "Yearly change of keys" --data ./slipway-data`,
-		Args:    cobra.NoArgs,
+		Example: `  slipwayd key rotate --because "Yearly change of keys" --data ./slipway-data
+  slipwayd key rotate --because "Into the HSM" \
+    --to 'pkcs11:module-path=/usr/lib/softhsm/libsofthsm2.so;token=slipway?pin-source=/run/secrets/pin'
+  slipwayd key rotate --because "The HSM is sold" --to file:`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return rotateKey(cmd.Context(), *s, because, cmd.OutOrStdout())
+			return rotateKey(cmd.Context(), *s, because, to, cmd.OutOrStdout())
 		},
 	}
 	rotate.Flags().StringVar(&because, "because", "", "why, for the record")
+	rotate.Flags().StringVar(&to, "to", "", "URI of the store to make the new key in (default: where the current one is; see docs/keys.md)")
 	c := &cobra.Command{
 		Use:   "key",
 		Short: "Change the keys of the record",
@@ -60,6 +61,7 @@ Exit codes: 0 rotated, or finished an earlier rotation, 1 failed, 2 unusable arg
 type rotation struct {
 	srv      *server
 	because  string
+	to       string // URI of the store; "" is where the old key is
 	old, new *key.Signer
 	receipt  audit.Receipt
 	retired  []string
@@ -85,8 +87,15 @@ func (r *rotation) makeKey(ctx context.Context) (err error) {
 	if r.old, err = r.srv.eventKey(ctx); err != nil {
 		return err
 	}
+	if r.to == "" {
+		notes, err := r.srv.keyNotes()
+		if err != nil {
+			return err
+		}
+		r.to = notes[r.old.Name()].Store // none: in the keys directory
+	}
 	turn, _ := turnOf(r.old.Name())
-	r.new, err = r.srv.keys.Signer(ctx, eventsKeyName(turn+1), true)
+	r.new, err = r.srv.makeEventKey(ctx, turn+1, r.to)
 	return err
 }
 
@@ -96,13 +105,14 @@ func (r *rotation) handOver(ctx context.Context) (err error) {
 }
 
 // destroyOld comes when the event is durable, which it is once there is a receipt.
-func (r *rotation) destroyOld(ctx context.Context) (err error) {
-	r.retired, err = r.srv.retireKeys(ctx, r.new.Name())
-	return err
+func (r *rotation) destroyOld(ctx context.Context) error {
+	retired, elsewhere, err := r.srv.retireKeys(ctx, r.new.Name())
+	r.retired = retired
+	return errors.Join(err, elsewhere)
 }
 
 // rotateKey replaces the key that signs the events of a stopped server.
-func rotateKey(ctx context.Context, s settings, because string, out io.Writer) (err error) {
+func rotateKey(ctx context.Context, s settings, because, to string, out io.Writer) (err error) {
 	because = strings.TrimSpace(because)
 	switch {
 	case because == "":
@@ -110,7 +120,10 @@ func rotateKey(ctx context.Context, s settings, because string, out io.Writer) (
 	case utf8.RuneCountInString(because) > maxBecause:
 		return usageError{fmt.Errorf("--because is longer than %d characters", maxBecause)}
 	}
-	r := &rotation{srv: &server{settings: s}, because: because}
+	if to == "" {
+		to = s.eventKeys
+	}
+	r := &rotation{srv: &server{settings: s, rotating: true}, because: because, to: to}
 	if err := r.open(ctx); err != nil {
 		return errors.Join(err, r.srv.close(context.WithoutCancel(ctx)))
 	}
@@ -124,12 +137,17 @@ func rotateKey(ctx context.Context, s settings, because string, out io.Writer) (
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
+	backup := "without the new key the server cannot start"
+	if r.to != "" && r.to != ownFiles {
+		backup = "without its note of where the new key is the server cannot start.\nWhere the server is started with --event-keys, it has to name that store from now on"
+	}
 	_, err = fmt.Fprintf(out, `Event %d hands over: events are signed by a new key from here on.
   new key    %s, ID %s
+  kept in    %s
   destroyed  %s, ID %s
 Keys files from before verify the whole log as they are. Back up the directory %s now:
-without the new key the server cannot start.
-`, r.receipt.Index, r.new.Name(), r.new.ID(), strings.Join(r.retired, ", "), r.old.ID(), s.path("keys"))
+%s.
+`, r.receipt.Index, r.new.Name(), r.new.ID(), r.new.URI(), strings.Join(r.retired, ", "), r.old.ID(), s.path("keys"), backup)
 	return err
 }
 
@@ -148,75 +166,4 @@ func (r *rotation) open(ctx context.Context) (err error) {
 		}
 	}
 	return nil
-}
-
-// eventKey is the key whose turn it is to sign events, as the log says; a new log gets the
-// first one. For a log that is there no key is ever made: it could not go on with it.
-func (srv *server) eventKey(ctx context.Context) (*key.Signer, error) {
-	current, err := audit.CurrentKey(ctx, srv.settings.path("audit"))
-	if err != nil {
-		return nil, err
-	}
-	if current == "" {
-		return srv.keys.Signer(ctx, eventsKey, true)
-	}
-	names, err := srv.keys.Names()
-	if err != nil {
-		return nil, err
-	}
-	var unusable []error
-	for _, name := range names {
-		if _, ok := turnOf(name); !ok {
-			continue
-		}
-		// One that is damaged may be a replaced one whose destruction was interrupted.
-		signer, err := srv.keys.Signer(ctx, name, false)
-		if err == nil && signer.ID() == current {
-			return signer, nil
-		}
-		if err != nil {
-			unusable = append(unusable, err)
-		}
-	}
-	missing := fmt.Errorf("the log's events are signed by the key with the ID %s, and it is not in %s. Restore that directory from a backup that is as new as the log", current, srv.settings.path("keys"))
-	return nil, errors.Join(append([]error{missing}, unusable...)...)
-}
-
-// retireKeys destroys the event keys whose turn was before that of the current one, which
-// must have been found on record.
-func (srv *server) retireKeys(ctx context.Context, current string) (retired []string, err error) {
-	now, ok := turnOf(current)
-	if !ok {
-		return nil, fmt.Errorf("the key %s is none that signs events", current)
-	}
-	names, err := srv.keys.Names()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if turn, ok := turnOf(name); !ok || turn >= now {
-			continue
-		}
-		if err := srv.keys.Destroy(ctx, name); err != nil {
-			return retired, err
-		}
-		retired = append(retired, name)
-	}
-	return retired, nil
-}
-
-func eventsKeyName(turn int) string {
-	if turn == 1 {
-		return eventsKey
-	}
-	return eventsKey + "-" + strconv.Itoa(turn)
-}
-
-// turnOf reads an event key's name, in the one spelling that eventsKeyName has.
-func turnOf(name string) (turn int, ok bool) {
-	if name == eventsKey {
-		return 1, true
-	}
-	turn, err := strconv.Atoi(strings.TrimPrefix(name, eventsKey+"-"))
-	return turn, err == nil && turn > 1 && name == eventsKeyName(turn)
 }

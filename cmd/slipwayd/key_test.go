@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 const (
 	killAfter = "SLIPWAYD_TEST_KILL_AFTER"
 	killData  = "SLIPWAYD_TEST_DATA"
+	killTo    = "SLIPWAYD_TEST_TO"
 )
 
 func recordSettings(data string) settings {
@@ -31,7 +33,12 @@ func recordSettings(data string) settings {
 // openLogOf starts as much of a server as has to do with the log.
 func openLogOf(t *testing.T, data string) *server {
 	t.Helper()
-	srv := &server{settings: recordSettings(data)}
+	return openLogWith(t, recordSettings(data))
+}
+
+func openLogWith(t *testing.T, s settings) *server {
+	t.Helper()
+	srv := &server{settings: s, log: slog.New(slog.DiscardHandler)}
 	for _, step := range []func(context.Context) error{srv.lock, srv.openKeys, srv.openRecord} {
 		if err := step(t.Context()); err != nil {
 			srv.close(context.WithoutCancel(t.Context()))
@@ -44,7 +51,11 @@ func openLogOf(t *testing.T, data string) *server {
 // startAndStop starts the log as a server does, appends an event and stops.
 func startAndStop(t *testing.T, data string) (eventKey string) {
 	t.Helper()
-	srv := openLogOf(t, data)
+	return appendAndStop(t, openLogOf(t, data))
+}
+
+func appendAndStop(t *testing.T, srv *server) (eventKey string) {
+	t.Helper()
 	r, err := srv.record.Append(t.Context(), audit.Event{Actor: audit.Actor{ID: itself.ID, Role: "system"}, Action: audit.SignIn, Resource: audit.Resource{Name: "a test"}})
 	if err := errors.Join(err, srv.close(t.Context())); err != nil {
 		t.Fatal(err)
@@ -95,7 +106,7 @@ func TestKeyRotate(t *testing.T) {
 	data := filepath.Join(audittest.TempDir(t), "data")
 	rotate := func(because string) (string, error) {
 		var out bytes.Buffer
-		err := rotateKey(t.Context(), recordSettings(data), because, &out)
+		err := rotateKey(t.Context(), recordSettings(data), because, "", &out)
 		return out.String(), err
 	}
 	var unusable usageError
@@ -198,7 +209,7 @@ func TestRotationKilled(t *testing.T) {
 				want := "events-2"
 				if again == "rotate" {
 					var said bytes.Buffer
-					if err := rotateKey(t.Context(), recordSettings(data), "Again.", &said); err != nil {
+					if err := rotateKey(t.Context(), recordSettings(data), "Again.", "", &said); err != nil {
 						t.Fatal(err)
 					}
 					finished := strings.HasPrefix(said.String(), "Finished an earlier rotation")
@@ -230,7 +241,7 @@ func TestRotationKilled(t *testing.T) {
 
 // rotateAndDie carries out the first n steps of a rotation, and kills its process.
 func rotateAndDie(t *testing.T, data string, n int) {
-	r := &rotation{srv: &server{settings: recordSettings(data)}, because: "Killed on the way."}
+	r := &rotation{srv: &server{settings: recordSettings(data)}, because: "Killed on the way.", to: os.Getenv(killTo)}
 	if err := r.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,8 @@ type server struct {
 	log      *slog.Logger
 
 	keys        *key.Store
+	eventStores map[string]key.Manager // opened for event keys, by URI
+	rotating    bool                   // the event key is about to be another one
 	commits     ssh.Signer
 	record      *audit.Log
 	retired     []string // keys that an interrupted rotation had left and the start destroyed
@@ -191,8 +193,7 @@ func (srv *server) openRecord(ctx context.Context) error {
 	if err := srv.publishKeys(); err != nil {
 		return err
 	}
-	srv.retired, err = srv.retireKeys(ctx, o.Events.Name())
-	return err
+	return srv.finishRetiring(ctx, o.Events.Name())
 }
 
 // publishKeys puts the public keys beside the log, so that a copy of the directory

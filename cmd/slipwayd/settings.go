@@ -12,6 +12,8 @@ import (
 	"slipway/starter"
 )
 
+const eventKeysVariable = "SLIPWAY_EVENT_KEYS"
+
 // settings are the server's own: where it keeps things and where it listens.
 // Everything that an organisation decides is in slipway.yaml, under review.
 type settings struct {
@@ -27,6 +29,7 @@ type settings struct {
 	logFormat       string
 	logLevel        string
 	proxies         []string // whose X-Forwarded-For is believed
+	eventKeys       string   // URI of the store that the first event key is made in; "" is the keys directory
 	repository      string   // first start only: an existing zones repository to take over
 
 	// Only for the first start, when the zones repository is made.
@@ -47,6 +50,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.namespace, "temporal-namespace", "slipway", "namespace in the Temporal cluster")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&s.logLevel, "log-level", "warn", "debug, info, warn or error")
+	f.StringVar(&s.eventKeys, "event-keys", os.Getenv(eventKeysVariable), "URI of the store whose key signs events, such as pkcs11:… or vault:… (default: a sealed file in the keys directory; also SLIPWAY_EVENT_KEYS; see docs/keys.md)")
 	f.StringVar(&s.repository, "repository", "", "first start only: an existing octoDNS repository (with slipway.yaml) to take over, history and all")
 	f.StringVar(&s.organisation.Name, "organisation", sample.Name, "first start only: the organisation's name")
 	f.StringVar(&s.organisation.Domain, "domain", sample.Domain, "first start only: the organisation's domain")

@@ -8,10 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"slipway/audit/witness"
 )
 
 // Handler serves the log for reading as C2SP tlog-tiles says: /checkpoint, /tile/<L>/<N>
-// and /tile/entries/<N>. Entries name people, so whoever mounts it decides who may read.
+// and /tile/entries/<N>; and /cosigned, the newest checkpoint that enough witnesses have
+// signed. Entries name people, so whoever mounts it decides who may read.
 func (l *Log) Handler() http.Handler {
 	path := filepath.Join(l.o.Dir, logDir)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +26,11 @@ func (l *Log) Handler() http.Handler {
 		name := strings.TrimPrefix(r.URL.Path, "/")
 		// Only names that this log could have written reach the file system.
 		_, _, _, tile := parseTilePath(name)
+		file := filepath.Join(path, filepath.FromSlash(name))
 		switch {
+		case name == witness.Dir:
+			file = filepath.Join(CosignedDir(l.o.Dir), witness.File)
+			fallthrough
 		case name == checkpointFile:
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			w.Header().Set("Cache-Control", "no-cache")
@@ -34,7 +41,7 @@ func (l *Log) Handler() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		serveFile(w, r, filepath.Join(path, filepath.FromSlash(name)))
+		serveFile(w, r, file)
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera/client"
 	"golang.org/x/mod/sumdb/note"
+
+	"slipway/audit/witness"
 )
 
 func TestHandler(t *testing.T) {
@@ -24,6 +26,12 @@ func TestHandler(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(o.Dir, "secret"), []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(CosignedDir(o.Dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(CosignedDir(o.Dir), witness.File), []byte("cosigned"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(l.Handler())
 	defer server.Close()
 	for _, tt := range []struct {
@@ -32,6 +40,8 @@ func TestHandler(t *testing.T) {
 	}{
 		{"GET", "/checkpoint", "no-cache", 200},
 		{"HEAD", "/checkpoint", "no-cache", 200},
+		{"GET", "/cosigned", "no-cache", 200},
+		{"GET", "/cosigned/checkpoint", "", 404},
 		{"GET", "/tile/entries/000.p/2", "public, max-age=31536000, immutable", 200},
 		{"GET", "/tile/0/000.p/2", "public, max-age=31536000, immutable", 200},
 		{"GET", "/tile/0/000", "", 404}, // not full yet

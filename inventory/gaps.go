@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -75,7 +76,6 @@ func (inv *Inventory) Gaps() []Gap {
 		if len(z.Owners) == 0 {
 			out = append(out, Gap{Kind: NoOwner, Zone: z.Name, Text: "Nothing says who looks after this zone. Ask around, and write the answer down before it is needed."})
 		}
-		out = append(out, Gap{Kind: Unclassified, Zone: z.Name, Text: "Say in slipway.yaml whether the zone is internal or external; until then it is handled as external."})
 		if r := z.Registry; r != nil {
 			switch left := r.Expires.Sub(inv.At); {
 			case r.Expires.IsZero():
@@ -92,14 +92,23 @@ func (inv *Inventory) Gaps() []Gap {
 	return out
 }
 
-// Judge lets every rule look at a repository as if all of it were new, and returns what
-// they find as gaps. seen is what was asked of the DNS outside; nil: nothing.
+// Judge lists the zones that nobody has classified, and lets every rule look at a
+// repository as if all of it were new. seen is what was asked of the DNS outside; nil: nothing.
 func Judge(ctx context.Context, r *repo.Repo, tree *repo.Tree, seen *observe.Log, asOf time.Time) ([]Gap, error) {
 	v, err := check.NewEngine().Run(ctx, check.Input{Repo: r, Base: r.EmptyTree(), Head: tree, AsOf: asOf, Observed: seen, Requester: check.Requester{ID: "inventory"}})
 	if err != nil {
 		return nil, err
 	}
-	var out []Gap
+	settings, err := tree.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []Gap{}
+	for _, z := range slices.Sorted(maps.Keys(settings.Zones)) {
+		if settings.Zones[z].Unclassified {
+			out = append(out, Gap{Kind: Unclassified, Zone: z, Text: "Say in slipway.yaml whether the zone is internal or external; until then it is handled as external."})
+		}
+	}
 	for _, f := range v.Findings {
 		if expected[f.Rule] {
 			continue

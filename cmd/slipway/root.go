@@ -66,7 +66,7 @@ approve and look things up.`,
 		&cobra.Group{ID: groupSet, Title: "Set up:"},
 	)
 	root.AddCommand(
-		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.diffCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.fmtCommand(), t.policyCommand(), t.packCommand(), t.riskCommand(),
+		t.initCommand(), t.checkCommand(), t.rulesCommand(), t.diffCommand(), t.planCommand(), t.exportCommand(), t.importCommand(), t.inventoryCommand(), t.fmtCommand(), t.policyCommand(), t.packCommand(), t.riskCommand(),
 		t.requestCommand(), t.approveCommand(), t.rejectCommand(), t.inboxCommand(), t.rollbackCommand(),
 		t.appsCommand(), t.certCommand(), t.driftCommand(), t.auditCommand(), t.controlsCommand(), t.evidenceCommand(), t.verifyCommand(),
 		t.loginCommand(), t.tokenCommand(), t.accountCommand(), t.witnessCommand(), t.versionCommand(),

@@ -163,7 +163,7 @@ var actions = map[Action]Meaning{
 	RecoverRecord: {"What was warned of does its work again, and has made up for the time between.",
 		about(slipway, Resource{Name: "mirrors/vault"}, `{"guard":"mirrors","name":"vault"}`)},
 	TimestampCheckpoint: {"A timestamp authority (RFC 3161) signed that a checkpoint existed. Its token is the document “timestamp”, the checkpoint is the document “checkpoint”.",
-		about(slipway, Resource{Name: "timestamps/qualified"}, `{"size":4711,"root":"u6X0…=","time":"2026-06-30T09:15:00Z"}`).with("", "timestamp", "checkpoint")},
+		about(slipway, Resource{Name: "timestamps/qualified"}, `{"size":4711,"root":"u6X0…=","time":"2026-06-30T09:15:00Z","signer":"CN=Time Stamping Unit 3,O=Example Trust"}`).with("", "timestamp", "checkpoint")},
 	ReceiveReport: {"A source outside reported what happened there. What it sent is the document “report”; where it belongs to a change, the event names it.",
 		of(slipway, Resource{Zone: exampleZone, Record: exampleName, Type: "A", Name: "cloudtrail"}, `{"source":"cloudtrail","kind":"change-record-sets","id":"b6f0c1d2","by":"arn:aws:iam::123456789012:role/slipway","at":"2026-06-30T09:14:58Z"}`).with("", "report")},
 	MatchReport: {"A report that had come before Slipway's own event was found to belong to a change.",

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"crypto"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ type Keys struct {
 	Log    string                      // C2SP signed-note verifier key
 	Events map[string]crypto.PublicKey // Ed25519 or ECDSA on P-256, by RFC 7638 thumbprint
 
-	Witnesses *Witnesses // who else has to have signed; nil: nobody is asked for
+	Witnesses  *Witnesses     // who else has to have signed; nil: nobody is asked for
+	Timestamps *x509.CertPool // whose timestamps are believed; nil: they are not looked at
 }
 
 const maxKeys = 1 << 20 // bytes of a keys file

@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -12,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/transparency-dev/formats/log"
 	"golang.org/x/mod/sumdb/note"
@@ -45,20 +48,22 @@ const (
 	CheckDocument        Check = "document"         // documents are what their digests say
 	CheckDocumentMissing Check = "document-missing" // documents that events refer to are there
 	CheckWitnesses       Check = "witnesses"        // those whom the policy asks for have signed the same history, and all of it
+	CheckTimestamps      Check = "timestamps"       // what authorities have signed at a time is in this history, and not older than it says
 )
 
 // Report is what Verify found. A log without problems is, event for event, what its
 // writer signed; see docs/events.md for what that proves.
 type Report struct {
-	Size        uint64     `json:"size"`        // events that the checkpoint covers
-	Root        string     `json:"root"`        // base64
-	Unpublished uint64     `json:"unpublished"` // events after those, still without a checkpoint: the log is being written, or its writer was killed
-	Events      uint64     `json:"events"`      // events that were verified
-	Documents   uint64     `json:"documents"`
-	Leftovers   []string   `json:"leftovers,omitempty"` // files of an interrupted write, no part of the log; the next start removes them
-	Witnessed   *Witnessed `json:"witnessed,omitempty"` // by whom, when witnesses are asked for and enough have signed
-	Stopped     string     `json:"stopped,omitempty"`   // why the rest was not looked at
-	Problems    []Problem  `json:"problems"`
+	Size        uint64       `json:"size"`        // events that the checkpoint covers
+	Root        string       `json:"root"`        // base64
+	Unpublished uint64       `json:"unpublished"` // events after those, still without a checkpoint: the log is being written, or its writer was killed
+	Events      uint64       `json:"events"`      // events that were verified
+	Documents   uint64       `json:"documents"`
+	Leftovers   []string     `json:"leftovers,omitempty"`   // files of an interrupted write, no part of the log; the next start removes them
+	Witnessed   *Witnessed   `json:"witnessed,omitempty"`   // by whom, when witnesses are asked for and enough have signed
+	Timestamped *Timestamped `json:"timestamped,omitempty"` // when roots are given to verify timestamps with
+	Stopped     string       `json:"stopped,omitempty"`     // why the rest was not looked at
+	Problems    []Problem    `json:"problems"`
 }
 
 // maxProblems bounds a report: a log that is broken throughout is told soon enough.
@@ -82,7 +87,7 @@ func VerifyCopy(ctx context.Context, dir string, keys Keys, kept func(name strin
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), kept: kept, progress: progress, report: &Report{Problems: []Problem{}}, events: map[string]*reign{}, witnesses: keys.Witnesses}
+	v := &verifier{dir: dir, log: filepath.Join(dir, logDir), kept: kept, progress: progress, report: &Report{Problems: []Problem{}}, events: map[string]*reign{}, witnesses: keys.Witnesses, roots: keys.Timestamps}
 	if err := keys.validate(); err != nil {
 		return nil, err
 	}
@@ -112,7 +117,9 @@ type verifier struct {
 	progress func(done, total uint64)
 	report   *Report
 
-	witnesses *Witnesses // nil: none are asked for
+	witnesses   *Witnesses     // nil: none are asked for
+	roots       *x509.CertPool // of timestamps; nil: they are not looked at
+	stampEvents []stampEvent   // found by history
 }
 
 // stopped ends a run early, and says why.
@@ -151,12 +158,19 @@ func (v *verifier) all(ctx context.Context, origin string, logKey note.Verifier)
 	if err != nil {
 		return err
 	}
-	if t.witnessed, err = v.cosigned(ctx, origin, logKey, t.size); err != nil {
+	cosigned, err := v.cosigned(ctx, origin, logKey, t.size)
+	if err != nil {
 		return err
 	}
 	if err := v.history(ctx, t.size); err != nil {
 		return err
 	}
+	stamped, err := v.stamped(ctx, origin, logKey)
+	if err != nil {
+		return err
+	}
+	t.seen = append(cosigned, stamped...)
+	slices.SortStableFunc(t.seen, func(a, b seen) int { return cmp.Compare(a.size, b.size) })
 	facts, err := v.entries(ctx, t)
 	if err != nil {
 		return err
@@ -207,8 +221,8 @@ type target struct {
 // own note, which is as far or a little further.
 type targets struct {
 	signed, noted *target
-	witnessed     []witnessed // by size
-	size          uint64      // how many entries to read
+	seen          []seen // by size
+	size          uint64 // how many entries to read
 }
 
 func (v *verifier) targets(cp *log.Checkpoint, state *treeState) (targets, error) {

@@ -23,7 +23,7 @@ func (r *reign) at(index uint64) bool { return r.from <= index && index <= r.unt
 var rotates = []byte(`"action":"` + string(RotateKey) + `"`)
 
 // history goes through the log once for rotate-key events, and follows them from the
-// trusted keys to those that came after. What is wrong with the events in other ways is
+// trusted keys to those that came after; and for timestamps, when those are looked at. What is wrong with the events in other ways is
 // found when all are verified.
 func (v *verifier) history(ctx context.Context, size uint64) error {
 	for n := range (size + width - 1) / width {
@@ -32,7 +32,7 @@ func (v *verifier) history(ctx context.Context, size uint64) error {
 		}
 		var file string
 		raw, err := v.grown(&file, size, n, layout.EntriesPath)
-		if err != nil || !bytes.Contains(raw, rotates) {
+		if err != nil || !bytes.Contains(raw, rotates) && (v.roots == nil || !bytes.Contains(raw, stamps)) {
 			continue
 		}
 		list, err := parseBundle(raw)
@@ -40,8 +40,12 @@ func (v *verifier) history(ctx context.Context, size uint64) error {
 			continue
 		}
 		for i, entry := range list {
-			if index := n*width + uint64(i); index < size && bytes.Contains(entry, rotates) {
+			switch index := n*width + uint64(i); {
+			case index >= size:
+			case bytes.Contains(entry, rotates):
 				v.rotation(file, index, entry)
+			case v.roots != nil && bytes.Contains(entry, stamps):
+				v.stampEvent(file, index, entry)
 			}
 		}
 	}

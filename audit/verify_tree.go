@@ -35,7 +35,7 @@ type difference struct {
 type sum struct {
 	r             *compact.Range
 	signed, noted []byte // the roots at the targets' sizes
-	witnessed     [][]byte
+	seen          [][]byte
 }
 
 func newTree(v *verifier, t targets) *tree {
@@ -108,21 +108,21 @@ func (s *sum) at(t targets) error {
 			return err
 		}
 	}
-	for next := len(s.witnessed); next < len(t.witnessed) && s.r.End() == t.witnessed[next].size; next++ {
+	for next := len(s.seen); next < len(t.seen) && s.r.End() == t.seen[next].size; next++ {
 		hash, err := root()
 		if err != nil {
 			return err
 		}
-		s.witnessed = append(s.witnessed, hash)
+		s.seen = append(s.seen, hash)
 	}
 	return nil
 }
 
-// witness is the root at the size of a witnessed checkpoint; nil when so many entries were
-// not there.
-func (s *sum) witness(i int) []byte {
-	if i < len(s.witnessed) {
-		return s.witnessed[i]
+// seenAt is the root at the size of a checkpoint that others have seen; nil when so many
+// entries were not there.
+func (s *sum) seenAt(i int) []byte {
+	if i < len(s.seen) {
+		return s.seen[i]
 	}
 	return nil
 }
@@ -213,9 +213,9 @@ func (t *tree) finish() error {
 	if t.t.signed != nil && !fits(t.t.signed, t.fromEntries.signed) && !fits(t.t.signed, t.fromTiles.signed) {
 		t.v.inLog(CheckRoot, checkpointFile, nil, "The %d entries do not add up to the root hash that was signed: entries were changed, removed, added or put in another order.", t.t.signed.size)
 	}
-	for i, w := range t.t.witnessed {
-		if !fits(&w.target, t.fromEntries.witness(i)) && !fits(&w.target, t.fromTiles.witness(i)) {
-			t.v.problem(CheckWitnesses, w.file, nil, "This checkpoint has the log's own signature, and another root hash for the first %d events: there are two histories of this log, and the one here is not the one that the witnesses saw.", w.size)
+	for i, w := range t.t.seen {
+		if !fits(&w.target, t.fromEntries.seenAt(i)) && !fits(&w.target, t.fromTiles.seenAt(i)) {
+			t.v.problem(w.check, w.file, nil, "This checkpoint has the log's own signature, and another root hash for the first %d events: there are two histories of this log, and the one here is not the one that others have seen.", w.size)
 		}
 	}
 	if t.t.noted != nil && !fits(t.t.noted, t.fromEntries.noted) && !fits(t.t.noted, t.fromTiles.noted) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,32 +36,24 @@ type Witnessed struct {
 	Waiting uint64                `json:"waiting"`           // events after those
 }
 
-// TimestampDetails goes with timestamp-checkpoint. The documents “timestamp” and
-// “checkpoint” are what package timestamp verifies.
-type TimestampDetails struct {
-	Size   uint64    `json:"size"`
-	Root   string    `json:"root"` // base64
-	Time   time.Time `json:"time"` // as the authority signed it
-	Signer string    `json:"signer"`
-}
-
 // CosignedDir is where the checkpoints that witnesses have signed are kept, below a log's
 // directory.
 func CosignedDir(dir string) string { return filepath.Join(dir, witness.Dir) }
 
-// witnessed is a checkpoint that the entries are measured by as well.
-type witnessed struct {
+// seen is a checkpoint that others have seen, so that the entries are measured by it too.
+type seen struct {
 	target
-	file string // for messages
+	file  string // for messages
+	check Check
 }
 
 // cosigned reads the checkpoints that witnesses have signed, says what is wrong with the
-// cosignatures, and returns those that the log has to go on from, by size.
-func (v *verifier) cosigned(ctx context.Context, origin string, logKey note.Verifier, size uint64) ([]witnessed, error) {
+// cosignatures, and returns those that the log has to go on from.
+func (v *verifier) cosigned(ctx context.Context, origin string, logKey note.Verifier, size uint64) ([]seen, error) {
 	if v.witnesses == nil {
 		return nil, nil
 	}
-	var all []witnessed
+	var all []seen
 	var newest *Witnessed // that meets the policy
 	var lacking error     // of the first that does not
 	take := func(file string, raw []byte) {
@@ -75,7 +66,7 @@ func (v *verifier) cosigned(ctx context.Context, origin string, logKey note.Veri
 			v.problem(CheckWitnesses, file, nil, "This checkpoint has %d events and the log's own signature, but the log has only %d: events were taken off its end, or it was put back to an older state.", cp.Size, size)
 			return
 		}
-		all = append(all, witnessed{target{cp.Size, cp.Hash}, file})
+		all = append(all, seen{target{cp.Size, cp.Hash}, file, CheckWitnesses})
 		_, missing, err := v.witnesses.Policy.Verify(raw)
 		by, broken := v.witnesses.Policy.Cosignatures(raw)
 		switch {
@@ -99,7 +90,6 @@ func (v *verifier) cosigned(ctx context.Context, origin string, logKey note.Veri
 	for i, raw := range v.witnesses.Checkpoints {
 		take(fmt.Sprintf("checkpoint %d of those given", i+1), raw)
 	}
-	slices.SortStableFunc(all, func(a, b witnessed) int { return cmp.Compare(a.size, b.size) })
 	v.report.Witnessed = newest
 	v.covered(ctx, newest, lacking)
 	return all, nil

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -28,6 +29,7 @@ import (
 const (
 	zonesAPass     = 200 // compared in one step of a workflow
 	comparedAtOnce = 4   // of these at the same time
+	parentsAsked   = 20  // zones that are named and whose parents are asked, too
 )
 
 // pass is a part of the zones to compare.
@@ -77,6 +79,32 @@ func (a *acts) Compare(ctx context.Context, p pass) (next string, err error) {
 		return err
 	})
 	return next, err
+}
+
+// part cuts the zones of one step out of all, and returns the last of them if there are more.
+func (p pass) part(zones []zone.Name) (part []zone.Name, next string) {
+	if p.After != "" {
+		i, found := slices.BinarySearch(zones, zone.Name(p.After))
+		if found {
+			i++
+		}
+		zones = zones[i:]
+	}
+	if len(zones) > zonesAPass {
+		zones = zones[:zonesAPass]
+		next = string(zones[len(zones)-1])
+	}
+	return zones, next
+}
+
+// askAbove looks above a zone that somebody asks for by name.
+func (s *Service) askAbove(ctx context.Context, main *repo.Tree, z zone.Name, wait *asked) {
+	rep, err := s.parentOf(ctx, main, z)
+	if err != nil { // not the zone's fault
+		s.o.Logger.Warn("the zone above a zone could not be asked", "zone", z, "error", err)
+		return
+	}
+	wait.add(rep, nil)
 }
 
 // asked is what somebody waits for who asked for a comparison.
@@ -129,7 +157,7 @@ func (s *Service) Drift(ctx context.Context, zones []zone.Name) ([]drift.Report,
 	if err != nil {
 		return nil, explain("compare the zones", err)
 	}
-	slices.SortFunc(wait.found, func(a, b drift.Report) int { return repo.CompareKeys(zone.Key{Name: a.Zone}, zone.Key{Name: b.Zone}) })
+	slices.SortFunc(wait.found, func(a, b drift.Report) int { return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Scope, b.Scope)) })
 	return wait.found, nil
 }
 
@@ -155,17 +183,7 @@ func (s *Service) comparePass(ctx context.Context, p pass) (next string, err err
 			return "", err
 		}
 	}
-	if p.After != "" {
-		i, found := slices.BinarySearch(zones, zone.Name(p.After))
-		if found {
-			i++
-		}
-		zones = zones[i:]
-	}
-	if len(zones) > zonesAPass {
-		zones = zones[:zonesAPass]
-		next = string(zones[len(zones)-1])
-	}
+	zones, next = p.part(zones)
 	var mu sync.Mutex // of trouble
 	var trouble zoneTrouble
 	g, gctx := errgroup.WithContext(ctx)
@@ -176,6 +194,9 @@ func (s *Service) comparePass(ctx context.Context, p pass) (next string, err err
 			switch {
 			case err == nil:
 				wait.add(rep, nil)
+				if named && len(p.Zones) <= parentsAsked {
+					s.askAbove(gctx, main, z, wait)
+				}
 			case named || gctx.Err() != nil:
 				wait.add(nil, explain(fmt.Sprintf("compare the zone %s", z), err))
 				return err

@@ -55,6 +55,9 @@ type Options struct {
 	// Verify resolves at the servers of a zone, those of the provider that t's settings name, until all
 	// answers are as wanted or ctx ends.
 	Verify func(ctx context.Context, t *repo.Tree, z zone.Name, sets []zone.RRSet, gone []zone.Key) error
+	// Parents asks the zone above a zone what it says of it; drift.ErrNoParent: there is nobody to ask. nil: nobody
+	// is ever asked.
+	Parents func(ctx context.Context, t *repo.Tree, z zone.Name) (*drift.Delegated, error)
 	// MainMoved, if set, is called after each merge and before anything is applied, for whoever
 	// follows the settings (the embedded name server: which zones there are).
 	MainMoved func(ctx context.Context) error

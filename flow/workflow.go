@@ -25,11 +25,12 @@ import (
 const (
 	taskQueue = "slipway"
 
-	changeType  = "change"       // one for each open change, with the ID change/<id>
-	mergesType  = "merges"       // one for each repository: its merges, one at a time
-	driftType   = "drift"        // one for each repository: looks at the live zones from time to time
-	compareType = "compare"      // one for each time that somebody asks for such a look
-	keepType    = "certificates" // one for each repository: renews certificates, and watches for strange ones
+	changeType     = "change"       // one for each open change, with the ID change/<id>
+	mergesType     = "merges"       // one for each repository: its merges, one at a time
+	driftType      = "drift"        // one for each repository: looks at the live zones from time to time
+	compareType    = "compare"      // one for each time that somebody asks for such a look
+	delegationType = "delegations"  // one for each repository: looks at what the zones above say
+	keepType       = "certificates" // one for each repository: renews certificates, and watches for strange ones
 
 	lookSignal  = "look"  // to a change: something happened, look at the log
 	mergeSignal = "merge" // to the merges: this change asks to be merged
@@ -385,6 +386,7 @@ func registerWorkflows(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(mergesWorkflow, workflow.RegisterOptions{Name: mergesType})
 	r.RegisterWorkflowWithOptions(driftWorkflow, workflow.RegisterOptions{Name: driftType})
 	r.RegisterWorkflowWithOptions(compareWorkflow, workflow.RegisterOptions{Name: compareType})
+	r.RegisterWorkflowWithOptions(delegationWorkflow, workflow.RegisterOptions{Name: delegationType})
 	r.RegisterWorkflowWithOptions(keepWorkflow, workflow.RegisterOptions{Name: keepType})
 }
 
@@ -449,6 +451,9 @@ func (s *Service) resume(ctx context.Context, open []lifecycle.State) error {
 	kinds := []string{mergesType, driftType}
 	if s.certs != nil {
 		kinds = append(kinds, keepType)
+	}
+	if s.o.Parents != nil {
+		kinds = append(kinds, delegationType)
 	}
 	for _, kind := range kinds {
 		if err := s.start(ctx, kind, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING); err != nil {

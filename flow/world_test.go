@@ -21,6 +21,7 @@ import (
 	"slipway/audit"
 	"slipway/audit/audittest"
 	"slipway/check"
+	"slipway/drift"
 	"slipway/identity"
 	"slipway/key"
 	"slipway/lifecycle"
@@ -58,6 +59,7 @@ type world struct {
 	logger  *slog.Logger
 	cluster *engine // a Temporal elsewhere, instead of the embedded one
 	issuer  *issuer // nil: no certificates are issued
+	parents func(ctx context.Context, t *repo.Tree, z zone.Name) (*drift.Delegated, error)
 
 	mu    sync.Mutex
 	ahead time.Duration                                                    // of the real clock
@@ -203,6 +205,7 @@ func (w *world) startFlow() {
 			_, err := nameserver.Verify(ctx, w.names.Internal(), sets, gone)
 			return err
 		},
+		Parents:   w.parents,
 		MainMoved: func(ctx context.Context) error { return w.names.Refresh(ctx) },
 		Now:       w.now, Logger: w.logger,
 	})

@@ -151,6 +151,8 @@ func (t *tool) seenDrift(ctx context.Context, cl *client.Client, zone, elsewhere
 	if err != nil {
 		return "", err
 	}
+	// What the zone above says is not for us to put back, or to adopt.
+	reports = slices.DeleteFunc(reports, func(r drift.Report) bool { return r.Scope != drift.Content })
 	var r drift.Report
 	if len(reports) == 1 {
 		r = reports[0]

@@ -56,7 +56,9 @@ var gapOf = map[string]Kind{
 
 // Rules that say of an inventory only that it is one: nothing is declared yet, and the
 // whole repository is new.
-var expected = map[string]bool{"zone-undeclared": true, "restricted-type": true, "not-observed": true}
+var expected = map[string]bool{
+	"zone-undeclared": true, "restricted-type": true, "not-observed": true, "dns.policy/external-zone-not-allowed": true, "dns.policy/zone-owner": true,
+}
 
 // Gaps are what the inventory itself shows.
 func (inv *Inventory) Gaps() []Gap {

@@ -197,7 +197,7 @@ func (t *tool) showEvent(w io.Writer, r audit.Receipt) error {
 
 func (t *tool) auditVerify() *cobra.Command {
 	var dir, keysFile string
-	var witnesses witnessFlags
+	var outside outsideFlags
 	var out *format
 	c := &cobra.Command{
 		Use:   "verify",
@@ -211,7 +211,8 @@ who can change the log can change the keys that lie beside it.
 
 Whoever has the log's key can write another history that verifies. Witnesses do not sign
 that: --witness-policy asks for their signatures on all of the log, and the check “witnesses”
-names what is missing. --checkpoint holds the log to a state that was seen elsewhere.
+names what is missing. --checkpoint holds the log to a state that was seen elsewhere, and
+--timestamp-roots to what timestamp authorities have signed.
 
 Exit code 0: all is as it was written. 1: it is not; each problem is named.`,
 		Example: `  slipway audit verify --dir slipway-data/audit --keys keys-from-the-auditor.json
@@ -233,7 +234,7 @@ Exit code 0: all is as it was written. 1: it is not; each problem is named.`,
 			if err != nil {
 				return err
 			}
-			if err := witnesses.add(&keys, t.now()); err != nil {
+			if err := outside.add(&keys, t.now()); err != nil {
 				return err
 			}
 			m := t.busy("Verifying")
@@ -255,7 +256,7 @@ Exit code 0: all is as it was written. 1: it is not; each problem is named.`,
 	}
 	c.Flags().StringVar(&dir, "dir", "", "directory of the log")
 	c.Flags().StringVar(&keysFile, "keys", "", "file with the public keys to trust (default DIR/keys.json, which proves less)")
-	witnesses.flags(c)
+	outside.flags(c)
 	out = formatFlag(c)
 	return c
 }
@@ -302,7 +303,7 @@ func (t *tool) showReport(r *audit.Report) error {
 	}
 	_, err := fmt.Fprintf(t.stdout, "%s: %s and %s, %s.\nroot %s\n",
 		t.paint(green, "Verified"), plural(r.Events, "event"), plural(r.Documents, "document"), fmt.Sprintf("log of size %d", r.Size), flat(r.Root))
-	t.showWitnessed(r.Witnessed)
+	t.showOutside(r)
 	return err
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/audit"
+	"slipway/audit/timestamp"
 	"slipway/audit/witness"
 	"slipway/internal/durable"
 )
@@ -119,22 +120,24 @@ Without --tls-cert it speaks plain HTTP, for a proxy in front of it or a network
 	return c
 }
 
-// witnessFlags are those with which a log is held to what witnesses signed.
-type witnessFlags struct {
+// outsideFlags are those with which a log is held to what others have signed.
+type outsideFlags struct {
 	policy      string
 	lag         time.Duration
 	checkpoints []string
+	roots       string
 }
 
-func (w *witnessFlags) flags(c *cobra.Command) {
+func (w *outsideFlags) flags(c *cobra.Command) {
 	p := c.Flags()
 	p.StringVar(&w.policy, "witness-policy", "", "file that says whose cosignatures are needed (C2SP tlog-policy)")
 	p.DurationVar(&w.lag, "witness-lag", 0, "let events be without cosignatures that are younger than this, as in a log that is being written")
 	p.StringArrayVar(&w.checkpoints, "checkpoint", nil, "file with a checkpoint from elsewhere, such as a witness, that the log has to go on from; repeat for more")
+	p.StringVar(&w.roots, "timestamp-roots", "", "file with the root certificates (PEM) whose timestamps of the log are to be verified")
 }
 
-// add makes the witnesses part of what is trusted.
-func (w *witnessFlags) add(keys *audit.Keys, now time.Time) error {
+// add makes the others part of what is trusted.
+func (w *outsideFlags) add(keys *audit.Keys, now time.Time) error {
 	if w.policy != "" {
 		raw, err := durable.Read(w.policy, witness.MaxPolicy)
 		if err != nil {
@@ -162,11 +165,28 @@ func (w *witnessFlags) add(keys *audit.Keys, now time.Time) error {
 		}
 		keys.Witnesses.Checkpoints = append(keys.Witnesses.Checkpoints, raw)
 	}
+	if w.roots != "" {
+		raw, err := durable.Read(w.roots, maxRoots)
+		if err == nil {
+			keys.Timestamps, err = timestamp.ReadRoots(raw)
+		}
+		if err != nil {
+			return &usage{what: fmt.Sprintf("--timestamp-roots %s: %v", w.roots, err)}
+		}
+	}
 	return nil
 }
 
-// showWitnessed says by whom a log was cosigned.
-func (t *tool) showWitnessed(w *audit.Witnessed) {
+const maxRoots = 1 << 20 // bytes of a file with root certificates
+
+// showOutside says what others have signed of a log.
+func (t *tool) showOutside(r *audit.Report) {
+	if s := r.Timestamped; s != nil && s.Count == 0 {
+		fmt.Fprintln(t.stdout, "timestamps: none")
+	} else if s != nil {
+		fmt.Fprintf(t.stdout, "timestamps: %d; %s by %s, signed by %s\n", s.Count, plural(s.Size, "event"), s.Time.Format(time.RFC3339), flat(s.Signer))
+	}
+	w := r.Witnessed
 	if w == nil {
 		return
 	}

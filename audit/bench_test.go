@@ -2,10 +2,13 @@ package audit
 
 import (
 	"context"
+	"crypto"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -43,8 +46,7 @@ func concurrently(b *testing.B, callers int, call func(i int) error, then func()
 	}
 	b.StopTimer()
 	slices.Sort(latencies)
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-	b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/event")
+	perEvent(b, before)
 	b.ReportMetric(float64(latencies[b.N/2].Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(latencies[b.N*99/100].Microseconds())/1000, "p99-ms")
 }
@@ -153,20 +155,69 @@ func benchLog(b *testing.B, n int) (Options, Keys) {
 // A whole log of b.N events, offline.
 func BenchmarkVerify(b *testing.B) {
 	o, keys := benchLog(b, b.N)
-	wantSound(b, o.Dir, keys)
+	var peak uint64
+	before := processorTime(b)
+	report, err := Verify(b.Context(), o.Dir, keys, func(done, _ uint64) {
+		if done%(100*width) == 0 || done == uint64(b.N) {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			peak = max(peak, m.HeapAlloc)
+		}
+	})
+	b.StopTimer()
+	if err != nil || len(report.Problems) > 0 {
+		b.Fatal(err, report)
+	}
+	perEvent(b, before)
+	b.ReportMetric(float64(peak)/(1<<20), "heap-MB")
+}
+
+// perEvent reports what b.N events took, in all.
+func perEvent(b *testing.B, before time.Duration) {
+	b.Helper()
+	b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/event")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
 func BenchmarkReindex(b *testing.B) {
 	o, _ := benchLog(b, b.N)
+	before := processorTime(b)
 	if err := Reindex(b.Context(), o, nil); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	perEvent(b, before)
 }
 
 func BenchmarkRead(b *testing.B) {
 	o, _ := benchLog(b, b.N)
+	before := processorTime(b)
 	readAll(b, o.Dir)
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	perEvent(b, before)
+}
+
+// A key that takes 20 ms, as one of a key service does.
+func BenchmarkSlowKey(b *testing.B) {
+	for _, callers := range benchCallers {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			o := options(b)
+			o.Events = withSigner(b, func(s crypto.Signer) crypto.Signer { return slowSigner{s, 20 * time.Millisecond} })
+			l := openLog(b, o)
+			ctx := context.Background()
+			concurrently(b, callers, func(i int) error {
+				_, err := l.Append(ctx, benchEvent(i))
+				return err
+			}, func() error { return nil })
+		})
+	}
+}
+
+// slowSigner takes its time.
+type slowSigner struct {
+	crypto.Signer
+	takes time.Duration
+}
+
+func (s slowSigner) Sign(rand io.Reader, message []byte, o crypto.SignerOpts) ([]byte, error) {
+	time.Sleep(s.takes)
+	return s.Signer.Sign(rand, message, o)
 }

@@ -222,7 +222,7 @@ func (c *crashing) runAndKill(t *testing.T, appending bool, after time.Duration)
 	if !appending {
 		began = kill
 	}
-	acks, err, said := c.serve(t, nil, began, kill)
+	acks, said, err := c.serve(t, nil, began, kill)
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Exited() {
 		t.Errorf("the server ended by itself: %v %s", err, said)
@@ -233,7 +233,7 @@ func (c *crashing) runAndKill(t *testing.T, appending bool, after time.Duration)
 }
 
 // serve runs a server until it ends, and keeps what it acknowledges.
-func (c *crashing) serve(t *testing.T, env []string, began, acknowledges func(*os.Process)) (acks int, ended error, said string) {
+func (c *crashing) serve(t *testing.T, env []string, began, acknowledges func(*os.Process)) (acks int, said string, ended error) {
 	t.Helper()
 	var args []string
 	for _, n := range c.next {
@@ -269,7 +269,7 @@ func (c *crashing) serve(t *testing.T, env []string, began, acknowledges func(*o
 		c.next[caller] = n // the next server asks for the last one again
 	}
 	ended = server.Wait()
-	return acks, ended, stderr.String()
+	return acks, stderr.String(), ended
 }
 
 // A log may be verified and read while it is being written.

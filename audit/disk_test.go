@@ -88,7 +88,7 @@ func TestFilesThatCannotGrow(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody := func(*os.Process) {}
-	acks, ended, said := c.serve(t, []string{crashFileSize + "=65536"}, nobody, nobody)
+	acks, said, ended := c.serve(t, []string{crashFileSize + "=65536"}, nobody, nobody)
 	if ended == nil || acks == 0 || !strings.Contains(said, "was not recorded") || !strings.Contains(said, "file too large") {
 		t.Fatalf("%d events were acknowledged, then %v: %s", acks, ended, said)
 	}

@@ -2,12 +2,18 @@ package audit
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"slipway/key"
 )
 
 // breakIndex makes every addition to the index fail until mend is called.
@@ -211,4 +217,88 @@ func TestOnceFilter(t *testing.T) {
 	if wrong > 10 {
 		t.Errorf("%d of 1000 other keys are not denied", wrong)
 	}
+}
+
+// withSigner is an event key that signs through what wrap makes of it.
+func withSigner(t testing.TB, wrap func(crypto.Signer) crypto.Signer) *key.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := key.NewSigner("events", "test:", wrap(private))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// meeting signs only when so many signatures are being made at the same time.
+type meeting struct {
+	crypto.Signer
+	quorum  int
+	mu      sync.Mutex
+	arrived int
+	met     chan struct{}
+}
+
+func (m *meeting) Sign(rand io.Reader, message []byte, o crypto.SignerOpts) ([]byte, error) {
+	m.mu.Lock()
+	if m.arrived++; m.arrived == m.quorum {
+		close(m.met)
+	}
+	met := m.met
+	m.mu.Unlock()
+	<-met
+	return m.Signer.Sign(rand, message, o)
+}
+
+// Signatures are made side by side, so that a key service that takes long for each
+// does not hold up the others.
+func TestSignaturesSideBySide(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	var m *meeting
+	o.Events = withSigner(t, func(s crypto.Signer) crypto.Signer {
+		m = &meeting{Signer: s, quorum: 1, met: make(chan struct{})}
+		return m
+	})
+	l := openLog(t, o)
+	m.mu.Lock()
+	m.arrived, m.quorum, m.met = 0, maxSignatures, make(chan struct{})
+	m.mu.Unlock()
+	fill(t, l, maxSignatures+10) // by 512 callers
+	closeLog(t, l)
+	wantSound(t, o.Dir, l.PublicKeys())
+}
+
+// A signature that is refused is the caller's to know, and nothing is recorded.
+func TestKeyServiceRefuses(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	var refuse atomic.Bool
+	o.Events = withSigner(t, func(s crypto.Signer) crypto.Signer { return refusing{s, &refuse} })
+	l := openLog(t, o)
+	refuse.Store(true)
+	e := submittedAlone("c1")
+	e.Once = "k"
+	if _, err := l.Append(t.Context(), e); err == nil || !strings.Contains(err.Error(), "over quota") {
+		t.Errorf("refused: %v", err)
+	}
+	refuse.Store(false)
+	if r := add(t, l, e); r.Index != 1 {
+		t.Errorf("recorded as %d", r.Index)
+	}
+}
+
+type refusing struct {
+	crypto.Signer
+	refuse *atomic.Bool
+}
+
+func (r refusing) Sign(rand io.Reader, message []byte, o crypto.SignerOpts) ([]byte, error) {
+	if r.refuse.Load() {
+		return nil, errors.New("over quota")
+	}
+	return r.Signer.Sign(rand, message, o)
 }

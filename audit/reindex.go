@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
-const reindexBatch = 1024 // events a transaction
+const reindexBatch = 4096 // events a transaction
 
 // Reindex drops the index below dir and rebuilds it from the log's files alone.
 func Reindex(ctx context.Context, o Options, progress func(done, total uint64)) error {
@@ -45,9 +46,35 @@ func Reindex(ctx context.Context, o Options, progress func(done, total uint64)) 
 	return nil
 }
 
-// follow reads the events from..size-1 of the log and hands them on in batches.
+// follow reads the events from..size-1 of the log and hands them on in batches. The next
+// batch is read while one is taken.
 func follow(ctx context.Context, log string, from, size uint64, take func([]indexed) error) error {
-	var next []indexed
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel()
+	batches, failed := make(chan []indexed), error(nil)
+	reading.Go(func() {
+		defer close(batches)
+		failed = readBatches(ctx, log, from, size, func(next []indexed) error {
+			select {
+			case batches <- next:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	for next := range batches {
+		if err := take(next); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+func readBatches(ctx context.Context, log string, from, size uint64, hand func([]indexed) error) error {
+	next := make([]indexed, 0, reindexBatch)
 	for e, err := range entries(ctx, log, from, size) {
 		if err != nil {
 			return err
@@ -57,16 +84,16 @@ func follow(ctx context.Context, log string, from, size uint64, take func([]inde
 			return err
 		}
 		if next = append(next, indexed{r, e.raw}); len(next) == reindexBatch {
-			if err := take(next); err != nil {
+			if err := hand(next); err != nil {
 				return err
 			}
-			next = next[:0]
+			next = make([]indexed, 0, reindexBatch)
 		}
 	}
 	if len(next) == 0 {
 		return nil
 	}
-	return take(next)
+	return hand(next)
 }
 
 // compare says how many events of the log are in the index. The log is synced before

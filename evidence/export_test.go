@@ -70,6 +70,7 @@ func subjects(app *evidencetest.Change) map[string]evidence.Subject {
 }
 
 func TestExportAndVerify(t *testing.T) {
+	t.Parallel()
 	w, app := evidencetest.Sample(t)
 	src := source(t, w)
 	for name, s := range subjects(app) {
@@ -100,6 +101,7 @@ func TestExportAndVerify(t *testing.T) {
 
 // TestTrust says what is known of a bundle by whom the verifier trusts.
 func TestTrust(t *testing.T) {
+	t.Parallel()
 	w, _ := evidencetest.Sample(t)
 	src := source(t, w)
 	bundle, _ := export(t, src, evidence.Options{Subject: evidence.Subject{App: evidencetest.App}})
@@ -146,6 +148,7 @@ func TestTrust(t *testing.T) {
 }
 
 func TestExportRefuses(t *testing.T) {
+	t.Parallel()
 	w, app := evidencetest.Sample(t)
 	src := source(t, w)
 	for name, s := range map[string]evidence.Subject{
@@ -170,6 +173,7 @@ func TestExportRefuses(t *testing.T) {
 
 // TestSeal takes a bundle out beside the writer, on record, and holds it to its seal.
 func TestSeal(t *testing.T) {
+	t.Parallel()
 	w, _ := evidencetest.Sample(t)
 	r, err := w.Log.Snapshot(t.Context())
 	if err != nil {
@@ -217,6 +221,7 @@ func sourceOf(t *testing.T, w *evidencetest.World) evidence.Source {
 
 // TestAltered makes bundles of a store in which documents were altered or are missing.
 func TestAltered(t *testing.T) {
+	t.Parallel()
 	w, _ := evidencetest.Sample(t)
 	src := source(t, w)
 	documents, err := filepath.Glob(filepath.Join(w.Dir, "audit", "documents", "sha256", "*", "*"))

@@ -64,6 +64,7 @@ func rewrite(t testing.TB, bundle []byte, edit func(files map[string][]byte)) []
 // TestTamperFiles alters, removes, swaps and adds every file of a bundle, by somebody who does
 // not know the format: the manifest gives each away.
 func TestTamperFiles(t *testing.T) {
+	t.Parallel()
 	w, _ := evidencetest.Sample(t)
 	src := source(t, w)
 	bundle, _ := export(t, src, evidence.Options{Subject: evidence.Subject{App: evidencetest.App}})
@@ -273,6 +274,7 @@ func worlds(t *testing.T) (bundle []byte, o evidence.VerifyOptions, list []tampe
 }
 
 func TestTamperKnowingly(t *testing.T) {
+	t.Parallel()
 	bundle, o, list, _ := worlds(t)
 	if r := verify(t, rewrite(t, bundle, func(map[string][]byte) {}), o); !r.OK() {
 		t.Fatalf("not tampered with: %+v", r.Problems)
@@ -291,6 +293,7 @@ func TestTamperKnowingly(t *testing.T) {
 // TestForge makes a bundle of a log of one's own, with keys to fit: it hangs together, and is
 // worth nothing to whoever knows the true key.
 func TestForge(t *testing.T) {
+	t.Parallel()
 	w, _ := evidencetest.Sample(t)
 	forger, _ := evidencetest.Sample(t)
 	forged, _ := export(t, source(t, forger), evidence.Options{Subject: evidence.Subject{App: evidencetest.App}})
@@ -304,6 +307,7 @@ func TestForge(t *testing.T) {
 
 // TestHostile opens what is made to harm its reader.
 func TestHostile(t *testing.T) {
+	t.Parallel()
 	entry := func(names ...string) []byte {
 		var b bytes.Buffer
 		z := zip.NewWriter(&b)

@@ -48,7 +48,7 @@ const (
 	Name = "expenses.finmicro.example"
 )
 
-// World is a record. Its clock goes on by one second with each event.
+// World is a record.
 type World struct {
 	T      testing.TB
 	Dir    string // like a server's data directory: audit/, zones.git/, keys/
@@ -59,6 +59,7 @@ type World struct {
 	Now    time.Time
 
 	PublicKeys audit.Keys // of the log, after Close
+	Ticks      bool       // the clock goes on with each event; else many may append at once
 
 	changes int
 }
@@ -66,7 +67,7 @@ type World struct {
 // New makes an empty record.
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{T: t, Dir: audittest.TempDir(t), Now: time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC)}
+	w := &World{T: t, Dir: audittest.TempDir(t), Now: time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC), Ticks: true}
 	var err error
 	w.Keys, err = key.OpenStore(filepath.Join(w.Dir, "keys"), []byte("only for a test"))
 	w.must(err)
@@ -88,7 +89,7 @@ func (w *World) Open() {
 	w.T.Helper()
 	ctx := context.Background()
 	o := audit.Options{Dir: filepath.Join(w.Dir, "audit"), Origin: "slipway.finmicro.example/log",
-		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { w.Now = w.Now.Add(time.Second); return w.Now }}
+		Logger: slog.New(slog.DiscardHandler), Now: w.tick}
 	for name, signer := range map[string]**key.Signer{"events": &o.Events, "log": &o.Log} {
 		k, err := w.Keys.Signer(ctx, name, true)
 		w.must(err)
@@ -97,6 +98,13 @@ func (w *World) Open() {
 	var err error
 	w.Log, err = audit.Open(ctx, o)
 	w.must(err)
+}
+
+func (w *World) tick() time.Time {
+	if w.Ticks {
+		w.Now = w.Now.Add(time.Second)
+	}
+	return w.Now
 }
 
 // Close closes the log, so that its files are whole.

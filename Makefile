@@ -3,7 +3,7 @@
 #   make test   passes the tests
 GO ?= go
 
-.PHONY: demo test integration lint bench bench-gateway bench-peers peers build fuzz clean
+.PHONY: demo test integration crash lint bench bench-record bench-gateway bench-peers peers build fuzz clean
 
 demo:
 	$(GO) run ./cmd/slipwayd demo
@@ -18,6 +18,11 @@ test:
 integration:
 	$(GO) test -tags integration -count 1 -timeout 40m ./e2e/...
 
+# A server killed that many times while it appends to the log.
+KILLS ?= 1000
+crash:
+	SLIPWAY_AUDIT_KILLS=$(KILLS) $(GO) test -run TestKilledWriterLosesNothing -count 1 -v -timeout 2h ./audit
+
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
 	$(GO) vet ./...
@@ -30,7 +35,17 @@ bench:
 	  ./provider/... ./drift/...
 	$(GO) test -tags integration -run '^$$' -bench . -benchtime 20x -timeout 30m ./e2e/...
 	$(GO) test -run '^$$' -bench . -benchtime 100x -timeout 10m ./cert/stepca
+	$(MAKE) bench-record
 	$(MAKE) bench-gateway
+
+# The log: appending beside Tessera alone, and a whole log verified, indexed and read. With
+# EVENTS=1000000 it takes some minutes and a few gigabytes.
+EVENTS ?= 20000
+bench-record:
+	$(GO) test -run '^$$' -bench '(AppendBurst|TesseraAlone|SlowKey)/callers=1$$' -benchtime 300x ./audit
+	$(GO) test -run '^$$' -bench '(AppendBurst|TesseraAlone|SlowKey)/callers=(64|1024)$$' -benchtime 20000x -timeout 30m ./audit
+	$(GO) test -run '^$$' -bench 'AppendSustained/callers=(64|1024)$$' -benchtime 100000x -timeout 30m ./audit
+	$(GO) test -run '^$$' -bench '(Verify|Reindex|Read)$$' -benchtime $(EVENTS)x -timeout 60m ./audit
 
 # Full handshakes, and requests over kept connections, of the gateway and of nginx, one core each.
 bench-gateway:

@@ -26,6 +26,7 @@ import (
 type Reader struct {
 	log        string
 	checkpoint []byte
+	cosigned   []byte // nil: none
 	size       uint64
 	root       string
 	origin     string
@@ -122,6 +123,13 @@ func readIndex(ctx context.Context, dir string, size uint64) (*Index, error) {
 
 // open reads the checkpoint as it is published now.
 func (r *Reader) open(ctx context.Context) error {
+	// First what was cosigned: it was published before, so what is published after it is
+	// no older, however fast the log grows.
+	cosigned, err := readBounded(filepath.Join(CosignedDir(filepath.Dir(r.log)), witness.File), witness.MaxCheckpoint)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.cosigned = cosigned
 	raw, err := readBounded(filepath.Join(r.log, checkpointFile), maxState)
 	if err != nil {
 		return err
@@ -188,24 +196,20 @@ func (r *Reader) Consistency(ctx context.Context, from, to uint64) ([][]byte, er
 	return path, nil
 }
 
-// Cosigned is the newest checkpoint that met the quorum of witnesses and is not newer than
-// the reader's; nil when none is kept.
+// Cosigned is the newest checkpoint that met the quorum of witnesses when the reader was
+// opened, and is not newer than the reader's; nil when none was kept.
 func (r *Reader) Cosigned() ([]byte, error) {
-	raw, err := readBounded(filepath.Join(CosignedDir(filepath.Dir(r.log)), witness.File), witness.MaxCheckpoint)
-	if errors.Is(err, fs.ErrNotExist) {
+	if r.cosigned == nil {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
 	var cp log.Checkpoint
-	if _, err := cp.Unmarshal(raw); err != nil {
+	if _, err := cp.Unmarshal(r.cosigned); err != nil {
 		return nil, fmt.Errorf("cosigned checkpoint: %w", err)
 	}
 	if cp.Size > r.size {
 		return nil, nil
 	}
-	return raw, nil
+	return r.cosigned, nil
 }
 
 // Tree is a checkpoint in parts.

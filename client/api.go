@@ -16,6 +16,7 @@ import (
 	"slipway/identity"
 	"slipway/lifecycle"
 	"slipway/repo"
+	"slipway/zone"
 )
 
 // Request is what a person asks for: an app, or files of the zones repository. Exactly one of App and Files is set.
@@ -36,6 +37,16 @@ type Detail struct {
 	Change  lifecycle.State `json:"change"`
 	Verdict *check.Verdict  `json:"verdict"`
 	Events  []audit.Receipt `json:"events"`
+	Plans   []Plan          `json:"plans,omitempty"`
+}
+
+// Plan is what an apply that was stopped would make of a zone.
+type Plan struct {
+	Zone   string      `json:"zone"`
+	Digest string      `json:"digest"` // what is released is named by it
+	Why    string      `json:"why"`
+	Edits  []zone.Edit `json:"edits"`
+	More   int         `json:"more,omitempty"` // edits that are not listed
 }
 
 // Vote is a decision on the content that the person looked at.
@@ -165,6 +176,11 @@ func (c *Client) ask(ctx context.Context, body any, path ...string) (Detail, err
 	var d Detail
 	err := c.json(ctx, call{method: post, path: api(path...), body: body, timeout: SubmitTimeout}, &d)
 	return d, err
+}
+
+// Release lets an apply be made that was stopped: just the plan with this digest.
+func (c *Client) Release(ctx context.Context, id, zone, plan, reason string) (lifecycle.State, error) {
+	return c.act(ctx, map[string]string{"zone": zone, "plan": plan, "reason": reason}, id, "release")
 }
 
 // act changes a change. It is never repeated: a second vote would be refused as a second one,

@@ -73,6 +73,10 @@ func TestRequests(t *testing.T) {
 		{"cancel", func(c *Client) error { _, err := c.Cancel(ctx, "c1", "not needed"); return err }, "POST /api/v1/changes/c1/cancel", `{"reason":"not needed"}`, `{"change":{}}`},
 		{"schedule", func(c *Client) error { _, err := c.Schedule(ctx, "c1", at); return err }, "POST /api/v1/changes/c1/schedule", `{"not_before":"2026-05-01T06:00:00Z"}`, `{"change":{}}`},
 		{"retry", func(c *Client) error { _, err := c.Retry(ctx, "c1"); return err }, "POST /api/v1/changes/c1/retry", `{}`, `{"change":{}}`},
+		{"release", func(c *Client) error {
+			_, err := c.Release(ctx, "c1", "finmicro.example", "sha256:p", "gone")
+			return err
+		}, "POST /api/v1/changes/c1/release", `{"plan":"sha256:p","reason":"gone","zone":"finmicro.example"}`, `{"change":{}}`},
 		{"inbox", func(c *Client) error { _, err := c.Inbox(ctx); return err }, "GET /api/v1/inbox", "", `{"changes":[]}`},
 		{"apps", func(c *Client) error { _, err := c.Apps(ctx); return err }, "GET /api/v1/apps", "", `{"apps":[]}`},
 		{"app", func(c *Client) error { _, err := c.App(ctx, "expense-tracker"); return err }, "GET /api/v1/apps/expense-tracker", "", `{"app":{}}`},

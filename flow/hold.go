@@ -257,15 +257,16 @@ func releaseVote(settings *repo.Settings, by identity.Person, plan, reason strin
 	}
 }
 
-// Releasable lists the applies of a change that a person may release.
-func Releasable(settings *repo.Settings, by identity.Person, st lifecycle.State, at time.Time) []lifecycle.Hold {
-	var may []lifecycle.Hold
-	for _, h := range st.Held {
-		if h.Release == nil && by.ID != "" && approval.Check(st.ReleaseOf(h), nil, releaseVote(settings, by, h.Plan, "asked for", at), at) == nil {
-			may = append(may, h)
-		}
-	}
-	return may
+// MayRelease says why a person may not release a held apply; nil: they may, with a reason.
+func MayRelease(settings *repo.Settings, by identity.Person, st lifecycle.State, h lifecycle.Hold, at time.Time) *approval.Refusal {
+	return approval.Check(st.ReleaseOf(h), nil, releaseVote(settings, by, h.Plan, "asked for", at), at)
+}
+
+// releasable reports whether some apply of a change waits for somebody like this person.
+func releasable(settings *repo.Settings, by identity.Person, st lifecycle.State, at time.Time) bool {
+	return by.ID != "" && slices.ContainsFunc(st.Held, func(h lifecycle.Hold) bool {
+		return h.Release == nil && MayRelease(settings, by, st, h, at) == nil
+	})
 }
 
 // relookEvery is how often a held apply is planned again: the live zone may have become another one, and

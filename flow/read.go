@@ -70,7 +70,7 @@ func (s *Service) Inbox(ctx context.Context, by identity.Person) ([]lifecycle.St
 			Person: by.ID, Groups: groups, Decision: approval.Approve, At: now, Vouched: by.Vouched,
 			ChangeDigest: st.Subject.ChangeDigest, PolicyDigest: st.Subject.PolicyDigest,
 		}
-		if st.Phase == lifecycle.Waiting && approval.Check(st.Subject, st.Votes, vote, now) == nil || len(Releasable(settings, by, st, now)) > 0 {
+		if st.Phase == lifecycle.Waiting && approval.Check(st.Subject, st.Votes, vote, now) == nil || releasable(settings, by, st, now) {
 			inbox = append(inbox, st)
 		}
 	}

@@ -60,8 +60,12 @@ type next struct {
 	Merges string        `json:",omitempty"` // for merge: the workflow to ask
 }
 
-// maxZonesAtOnce bounds the zones of one change that are applied together.
-const maxZonesAtOnce = 8
+// Bounds on the zones of one change: those that are applied together, and those that the engine is told
+// of at once.
+const (
+	maxZonesAtOnce = 8
+	maxZonesNamed  = 200
+)
 
 // acts are the steps as the engine calls them. Their errors say only which step failed: the
 // reason is in the server's log and, for people, in the change's events.
@@ -99,14 +103,14 @@ func (a *acts) Next(ctx context.Context, id string) (next, error) {
 		}
 		waits := st.Waits()
 		zones = slices.DeleteFunc(zones, func(z zone.Name) bool { return slices.Contains(waits, string(z)) })
-		for _, z := range zones[:min(len(zones), maxZonesAtOnce)] {
+		for _, z := range zones[:min(len(zones), maxZonesNamed)] {
 			n.Zones = append(n.Zones, string(z))
 		}
 	case lifecycle.DoWait:
 		if waits := st.Waits(); len(waits) > 0 {
 			if n.Wait = a.s.relooks.wait(id, a.s.now()); n.Wait <= 0 {
 				a.s.relooks.note(id, a.s.now()) // also if it fails: then in a while
-				n = next{Do: lifecycle.DoApply, Zones: waits[:min(len(waits), maxZonesAtOnce)]}
+				n = next{Do: lifecycle.DoApply, Zones: waits[:min(len(waits), maxZonesNamed)]}
 			}
 		}
 	case lifecycle.DoMerge:
@@ -302,15 +306,21 @@ func askForMerge(ctx workflow.Context, looks workflow.ReceiveChannel, merges, id
 	return errors.Join(lost, workflow.ExecuteLocalActivity(quick(ctx), a.EnsureMerges).Get(ctx, nil))
 }
 
+// applyZones applies zones side by side. One whose provider is slow, or fails, holds none of the others up.
 func applyZones(ctx workflow.Context, id string, zones []string) error {
 	var a *acts
-	var running []workflow.Future
-	for _, z := range zones {
-		running = append(running, workflow.ExecuteActivity(remote(ctx), a.Apply, id, z))
-	}
 	var errs error
-	for _, f := range running {
-		errs = errors.Join(errs, f.Get(ctx, nil))
+	running := 0
+	s := workflow.NewSelector(ctx)
+	for len(zones) > 0 || running > 0 {
+		for ; len(zones) > 0 && running < maxZonesAtOnce; zones = zones[1:] {
+			running++
+			s.AddFuture(workflow.ExecuteActivity(remote(ctx), a.Apply, id, zones[0]), func(f workflow.Future) {
+				running--
+				errs = errors.Join(errs, f.Get(ctx, nil))
+			})
+		}
+		s.Select(ctx)
 	}
 	return errs
 }

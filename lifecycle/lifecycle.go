@@ -104,6 +104,9 @@ func (s State) Hold(zone string) (Hold, bool) {
 	return Hold{}, false
 }
 
+// Progress says how many of the zones of a merged change are applied, and how many there are.
+func (s State) Progress() (done, all int) { return len(s.Receipts), s.ZoneCount }
+
 // Waits lists the zones whose apply waits for a person.
 func (s State) Waits() []string {
 	var zones []string

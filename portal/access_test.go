@@ -53,6 +53,8 @@ var permissions = map[string]string{
 	"POST /changes/{id}/retry":               "srfnffr",
 	"POST /changes/{id}/rollback":            "srrnrrr", // it is not on main yet
 	"POST /api/v1/changes/{id}/rollback":     "srrnrrr",
+	"POST /changes/{id}/release":             "srrnrrr", // nothing of it waits for a release; see TestReleaseAtEveryDoor
+	"POST /api/v1/changes/{id}/release":      "srrnrrr",
 	"POST /drift/{zone}/revert":              "sfff.ff",
 	"POST /drift/{zone}/adopt":               "s..f...",
 	"POST /api/v1/drift/{zone}/revert":       "sfff.ff",
@@ -224,6 +226,8 @@ func (b *bench) try(who, pattern, change string) string {
 			body = `{"live":"` + digest("live") + `"}`
 		case strings.HasSuffix(path, "/votes"):
 			body = `{"decision":"approve","change_digest":"` + changeDigest + `","policy_digest":"` + policyDigest + `"}`
+		case strings.HasSuffix(path, "/release"):
+			body = `{"zone":"apps.finmicro.example","plan":"` + digest("plan") + `","reason":"Only a test."}`
 		case strings.HasSuffix(path, "/cancel"), strings.HasSuffix(path, "/disable"), strings.HasSuffix(path, "/schedule"):
 			body = `{}`
 		case strings.HasSuffix(path, "/revoke"):
@@ -246,6 +250,8 @@ func (b *bench) try(who, pattern, change string) string {
 		form.Set("live", digest("live"))
 	case strings.HasSuffix(path, "/votes"):
 		form = url.Values{"decision": {"approve"}, "change_digest": {changeDigest}, "policy_digest": {policyDigest}}
+	case strings.HasSuffix(path, "/release"):
+		form = url.Values{"zone": {"apps.finmicro.example"}, "plan": {digest("plan")}, "reason": {"Only a test."}}
 	case path == "/apps/new", path == "/apps/preview":
 		form = external("kiosk-" + strings.SplitN(who+"@", "@", 2)[0])
 	case strings.HasSuffix(path, "/revoke"):

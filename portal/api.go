@@ -186,6 +186,7 @@ type detail struct {
 	Change  lifecycle.State `json:"change"`
 	Verdict *check.Verdict  `json:"verdict"`
 	Events  []audit.Receipt `json:"events"`
+	Plans   []plan          `json:"plans,omitempty"` // of the applies that were stopped
 }
 
 func (s *server) apiSubmit(w http.ResponseWriter, r *request) error {
@@ -253,7 +254,10 @@ func (s *server) detail(ctx context.Context, p identity.Person, id string) (deta
 	if events == nil {
 		events = []audit.Receipt{}
 	}
-	return detail{st, verdict, events}, err
+	if err != nil {
+		return detail{}, err
+	}
+	return detail{st, verdict, events, s.plans(ctx, st)}, nil
 }
 
 func (s *server) apiChange(w http.ResponseWriter, r *request) error {

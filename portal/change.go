@@ -39,6 +39,7 @@ type changeView struct {
 	CanRetry             bool
 	CanRollback          bool
 	CanTakeOut           bool // evidence
+	Held                 []heldPlan
 
 	Problem *flow.Error // what was tried and refused
 	Done    string      // what was tried and done
@@ -66,6 +67,7 @@ var done = map[string]string{
 	"cancel":   "The request is cancelled.",
 	"schedule": "The time is on record.",
 	"retry":    "The step is being tried again.",
+	"release":  "It is released, and being published.",
 	"rollback": "This request would undo the other one. It goes the way of every request.",
 	"adopt":    "This request would make what is live the approved state. It goes the way of every request.",
 }
@@ -119,6 +121,7 @@ type inboxView struct {
 type inboxItem struct {
 	State   lifecycle.State
 	Reasons []string
+	Held    []string // why publishing it was stopped
 	Edits   []edit
 	More    int // edits that are not listed
 }
@@ -137,6 +140,9 @@ func (s *server) inboxPage(w http.ResponseWriter, r *request) error {
 		_, _, verdict, err := s.Service.Change(r.Context(), st.ID)
 		if err != nil {
 			return err
+		}
+		for _, h := range st.Held {
+			item.Held = append(item.Held, h.Why)
 		}
 		if verdict != nil {
 			item.Reasons = verdict.TierReasons
@@ -174,6 +180,9 @@ func (s *server) changeView(ctx context.Context, p identity.Person, id string) (
 		}
 	}
 	s.offer(p, v)
+	if v.Held, err = s.heldPlans(ctx, p, st); err != nil {
+		return nil, err
+	}
 	return v, nil
 }
 
@@ -191,7 +200,7 @@ func (s *server) offer(p identity.Person, v *changeView) {
 	v.CanSchedule = mine && st.BeforeMerge() && st.Phase != lifecycle.Denied
 	v.CanRetry = st.Phase == lifecycle.Failed && (mine || p.Admin)
 	v.CanTakeOut = s.offersEvidence(p, "")
-	v.CanRollback = st.Phase == lifecycle.Live && st.Commit != "" && (mine || !p.ThirdParty)
+	v.CanRollback = (st.Phase == lifecycle.Live || st.Phase == lifecycle.Held) && st.Commit != "" && (mine || !p.ThirdParty)
 	if !st.Subject.Open {
 		return
 	}

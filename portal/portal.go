@@ -43,6 +43,7 @@ type Service interface {
 	Schedule(ctx context.Context, by identity.Person, id string, notBefore time.Time, via string) (lifecycle.State, error)
 	Retry(ctx context.Context, by identity.Person, id string) (lifecycle.State, error)
 	Rollback(ctx context.Context, by identity.Person, id, ticket, via string) (lifecycle.State, *check.Verdict, error)
+	ReleaseApply(ctx context.Context, by identity.Person, id string, z zone.Name, plan, reason, via string) (lifecycle.State, error)
 	Change(ctx context.Context, id string) (lifecycle.State, []audit.Receipt, *check.Verdict, error)
 	Changes(ctx context.Context, q audit.ChangeQuery) ([]lifecycle.State, error)
 	Inbox(ctx context.Context, by identity.Person) ([]lifecycle.State, error)

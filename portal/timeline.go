@@ -105,7 +105,16 @@ func tellEffect(e audit.Event) timelineEntry {
 		return timelineEntry{What: "Removed from the DNS: " + record + "."}
 	case audit.ApplyZone:
 		d, _ := lifecycle.Decode[lifecycle.ApplyDetails](e)
+		if len(d.Receipt.Parts) > 0 {
+			return timelineEntry{What: fmt.Sprintf("Published the domain %s at %s.", e.Resource.Zone, d.Receipt.Provider), Tone: "good"}
+		}
 		return timelineEntry{What: fmt.Sprintf("Published the domain %s (version %d).", e.Resource.Zone, d.Receipt.Serial), Tone: "good"}
+	case audit.HoldApply:
+		d, _ := lifecycle.Decode[lifecycle.HoldDetails](e)
+		return timelineEntry{What: "Publishing was stopped until somebody has looked at it.", Reason: sentence(d.Why), Tone: "bad"}
+	case audit.ReleaseApply:
+		d, _ := lifecycle.Decode[lifecycle.ReleaseDetails](e)
+		return timelineEntry{What: "looked at what would go from the domain " + e.Resource.Zone + " and released it" + through(d.Via) + ".", Reason: d.Reason, SignIn: signIn(d.Vouched), Tone: "good"}
 	case audit.GoLive:
 		return timelineEntry{What: "Live: the names answer as approved.", Tone: "good"}
 	case audit.DetectDrift:
@@ -177,7 +186,7 @@ func stages(st lifecycle.State) []stage {
 		}
 	}
 	at, ok := map[lifecycle.Phase]int{
-		lifecycle.Submitted: 1, lifecycle.Waiting: 2, lifecycle.Scheduled: 3, lifecycle.Approved: 3, lifecycle.Merged: 4, lifecycle.Applied: 5, lifecycle.Live: 6,
+		lifecycle.Submitted: 1, lifecycle.Waiting: 2, lifecycle.Scheduled: 3, lifecycle.Approved: 3, lifecycle.Merged: 4, lifecycle.Held: 4, lifecycle.Applied: 5, lifecycle.Live: 6,
 	}[phase]
 	if !ok {
 		at = 1

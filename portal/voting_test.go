@@ -46,6 +46,7 @@ type office struct {
 	url    string
 	tool   string // the command line
 	repo   *repo.Repo
+	record *audit.Log
 	people *identity.Service
 	flow   *flow.Service
 	stop   func() // the workflows; votes are still taken
@@ -90,6 +91,7 @@ func newOffice(t *testing.T) *office {
 	record, err := audit.Open(ctx, audit.Options{Dir: filepath.Join(dir, "audit"), Origin: "slipway.finmicro.example/log", Events: signer("events"), Log: signer("log"), Now: o.now, Logger: quiet})
 	o.must(err)
 	t.Cleanup(func() { record.Close(ctx) })
+	o.record = record
 
 	kit, err := starter.Kit(starter.Sample())
 	o.must(err)

@@ -61,7 +61,7 @@ var forward = []lifecycle.Phase{lifecycle.Submitted, lifecycle.Waiting, lifecycl
 // is there or past it, or it does not move without a person or a later hour.
 func reached(st lifecycle.State, phase lifecycle.Phase) bool {
 	switch st.Phase {
-	case lifecycle.Denied, lifecycle.Scheduled, lifecycle.Failed:
+	case lifecycle.Denied, lifecycle.Scheduled, lifecycle.Held, lifecycle.Failed:
 		return true
 	case lifecycle.Waiting:
 		// An approval by rule comes by itself; people take their time.

@@ -73,6 +73,7 @@ var phaseWords = map[lifecycle.Phase]string{
 	lifecycle.Scheduled: "Scheduled",
 	lifecycle.Approved:  "Approved",
 	lifecycle.Merged:    "Being published",
+	lifecycle.Held:      "Waiting for release",
 	lifecycle.Applied:   "Being verified",
 	lifecycle.Live:      "Live",
 	lifecycle.Rejected:  "Rejected",
@@ -115,7 +116,14 @@ func standing(st lifecycle.State, deadline time.Time) (now, next string) {
 	case lifecycle.Approved:
 		return "The request is approved.", "It is now put on record and published."
 	case lifecycle.Merged:
-		return "The request is on record.", "The names are now being published."
+		next = "The names are now being published."
+		if done, all := st.Progress(); all > 1 {
+			next = fmt.Sprintf("The names are now being published: %d of %d domains are done.", done, all)
+		}
+		return "The request is on record.", next
+	case lifecycle.Held:
+		return "The request is on record, and publishing it was stopped: it would take away or change more of a domain than the settings allow without a person looking.",
+			"Somebody from " + approval.List(holders(st), "or") + " has to look at what is below and release it. If it is not wanted after all, it can be undone."
 	case lifecycle.Applied:
 		if len(st.Certify) > 0 {
 			return "The names are published.", "Slipway is getting the certificate of " + strings.Join(st.Certify, ", ") + "; this takes some seconds. Then it checks that everything answers."

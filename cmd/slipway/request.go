@@ -18,7 +18,7 @@ func (t *tool) requestCommand() *cobra.Command {
 	return group("request", "Ask for an app, and follow what you asked for",
 		`Asks for a micro app or a change to one, and follows the change until it is live.`, groupAsk,
 		t.requestNew(), t.requestRevise(), t.requestList(), t.requestShow(),
-		t.requestCancel(), t.requestSchedule(), t.requestRetry())
+		t.requestCancel(), t.requestSchedule(), t.requestRetry(), t.requestRelease())
 }
 
 // order is how a request is made, beside what it asks for.
@@ -216,10 +216,10 @@ func (t *tool) waitLive(ctx context.Context, cl *client.Client, d client.Detail)
 	defer m.end()
 	for {
 		switch p := d.Change.Phase; {
-		case p.Ended(), p == lifecycle.Denied, p == lifecycle.Scheduled, p == lifecycle.Failed, forPeople(d.Change):
+		case p.Ended(), p == lifecycle.Denied, p == lifecycle.Scheduled, p == lifecycle.Held, p == lifecycle.Failed, forPeople(d.Change):
 			return d, nil
 		default:
-			m.note(string(p))
+			m.note(progress(d.Change))
 		}
 		next, err := cl.Wait(ctx, d.Change.ID, lifecycle.Live, 20*time.Second)
 		if err != nil {

@@ -139,6 +139,7 @@ func (t *tool) showChange(d client.Detail) error {
 	for _, m := range s.Missing {
 		fmt.Fprintf(t.stdout, "  %-11s %s\n", "waits for", flat(m.Text))
 	}
+	t.showHeld(s)
 	if d.Verdict == nil {
 		return nil
 	}
@@ -177,7 +178,9 @@ func phaseText(s lifecycle.State) string {
 	case lifecycle.Approved:
 		return "approved, about to be merged"
 	case lifecycle.Merged:
-		return "merged, being applied"
+		return "merged, " + applying(s)
+	case lifecycle.Held:
+		return "merged, and stopped: somebody has to release it (slipway request release " + s.ID + ")"
 	case lifecycle.Applied:
 		return "applied, being verified"
 	case lifecycle.Failed:

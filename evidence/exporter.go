@@ -33,11 +33,12 @@ func (x *Exporter) Export(ctx context.Context, w io.Writer, by audit.Actor, s Su
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	keys := x.log.PublicKeys() // before the snapshot, which then has the event that names each of them
 	snapshot, err := x.log.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer snapshot.Close()
-	src := Source{Log: snapshot, Keys: x.log.PublicKeys(), Repo: x.repo, AllowedSigners: x.signers}
+	src := Source{Log: snapshot, Keys: keys, Repo: x.repo, AllowedSigners: x.signers}
 	return Export(ctx, w, src, Options{Subject: s, Extra: x.extra, Seal: Sealer(x.log, by)})
 }

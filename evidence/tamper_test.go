@@ -246,6 +246,7 @@ func tamperings(foreign, older map[string][]byte) []tampering {
 			files["policy/0123/policies/x.rego"] = []byte("package x")
 		}, evidence.CheckGit, "", false},
 		{"who signs commits replaced", from(foreign, "git/allowed_signers"), evidence.CheckGitSigner, "git/zones.bundle", false},
+		{"the list of keys replaced", from(foreign, "keys.json"), evidence.CheckKeyHistory, "keys.json", true},
 		{"the data altered", replace("data.json", "ivy@finmicro.example", "eve@finmicro.example"), evidence.CheckData, "data.json", true},
 		{"another subject", replace("manifest.json", `"app": "expense-tracker"`, `"app": "holiday-planner"`), evidence.CheckSubject, "events.jsonl", false},
 		{"said to be complete", replace("manifest.json", `"app": "expense-tracker"`, `"app": "expense-tracker", "complete": true`), evidence.CheckSubject, "events.jsonl", false},

@@ -223,7 +223,27 @@ func (v *verifier) signatures() error {
 	for i := range v.events {
 		v.signature(turns, i)
 	}
+	v.keysFile(turns)
 	return nil
+}
+
+// keysFile checks that nobody is led to other keys by the list in the bundle.
+func (v *verifier) keysFile(turns map[string]*turn) {
+	raw, err := v.c.read(keysFile, maxSmall)
+	if err != nil {
+		v.problem(CheckKeyHistory, keysFile, nil, "It cannot be read: %v.", err)
+		return
+	}
+	keys, err := audit.ReadKeys(bytes.NewReader(raw))
+	if err != nil || keys.Log != v.trust.Log {
+		v.problem(CheckKeyHistory, keysFile, nil, "It does not name the log's key.")
+		return
+	}
+	for id := range keys.Events {
+		if turns[id] == nil {
+			v.problem(CheckKeyHistory, keysFile, nil, "It names the key %s, which the log does not.", id)
+		}
+	}
 }
 
 func (v *verifier) signature(turns map[string]*turn, i int) {

@@ -84,13 +84,16 @@ func New(t testing.TB) *World {
 	return w
 }
 
-// Open opens the log again after Close, with the key whose turn it is.
-func (w *World) Open() {
+// Open opens the log, with the event key that began it.
+func (w *World) Open() { w.ReopenWith("events") }
+
+// ReopenWith opens the log again after Close, with the event key whose turn it is.
+func (w *World) ReopenWith(events string) {
 	w.T.Helper()
 	ctx := context.Background()
 	o := audit.Options{Dir: filepath.Join(w.Dir, "audit"), Origin: "slipway.finmicro.example/log",
 		Logger: slog.New(slog.DiscardHandler), Now: w.tick}
-	for name, signer := range map[string]**key.Signer{"events": &o.Events, "log": &o.Log} {
+	for name, signer := range map[string]**key.Signer{events: &o.Events, "log": &o.Log} {
 		k, err := w.Keys.Signer(ctx, name, true)
 		w.must(err)
 		*signer = k

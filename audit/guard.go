@@ -16,7 +16,7 @@ type Guard struct {
 	Log   *Log
 	Kind  string        // what it is, as slipway.yaml calls it: "mirrors", "witnesses", "forward"
 	Name  string        // which one of them
-	Grace time.Duration // default five minutes
+	Grace time.Duration // default five minutes; negative: an outage is told at once
 	Now   func() time.Time
 
 	mu     sync.Mutex // held while a report is made

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"slipway/audit"
 	"slipway/cert"
 	"slipway/cert/ctwatch"
 	"slipway/flow"
@@ -26,6 +27,18 @@ type logWatch struct {
 	logs    []repo.CertificateLog
 	zones   []zone.Name
 	found   func(context.Context, cert.Seen) error // of the pass under way
+	guards  map[string]*audit.Guard                // by log
+}
+
+// guard puts on record that a log breaks its promises: a person has to know at once.
+func (l *logWatch) guard(log string) *audit.Guard {
+	if l.guards == nil {
+		l.guards = map[string]*audit.Guard{}
+	}
+	if l.guards[log] == nil {
+		l.guards[log] = &audit.Guard{Log: l.srv.record, Kind: "certificate-logs", Name: log, Grace: -1}
+	}
+	return l.guards[log]
 }
 
 // pass looks at what the logs of slipway.yaml have taken since the last one.
@@ -53,6 +66,9 @@ func (l *logWatch) pass(ctx context.Context, t *repo.Tree, zones []zone.Name, fo
 	}
 	var errs []error
 	for _, s := range status {
+		if s.Err == nil {
+			errs = append(errs, l.guard(s.Log).Report(ctx, nil))
+		}
 		switch {
 		case s.Err == nil && s.Behind() > 0:
 			l.srv.log.Info("a certificate log is not read to its end yet", "log", s.Log, "behind", s.Behind())
@@ -72,9 +88,9 @@ func (l *logWatch) options(logs []repo.CertificateLog, zones []zone.Name) ctwatc
 				Log: f.Log, Index: f.Index, Time: f.Timestamp, DER: f.DER, Unreadable: f.Unreadable,
 			})
 		},
-		Problem: func(_ context.Context, p ctwatch.Problem) error {
+		Problem: func(ctx context.Context, p ctwatch.Problem) error {
 			l.srv.log.Error("a certificate log breaks its promises", "log", p.Log, "kind", p.Kind, "problem", p.Text, "help", p.Help)
-			return nil
+			return l.guard(p.Log).Report(ctx, fmt.Errorf("%s: %s", p.Kind, p.Text))
 		},
 	}
 	o.Logs = ctLogs(logs)

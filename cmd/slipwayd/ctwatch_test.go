@@ -17,6 +17,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"slipway/audit"
+	"slipway/audit/audittest"
 	"slipway/cert"
 	"slipway/repo"
 	"slipway/zone"
@@ -62,6 +64,43 @@ func TestLogsAreAskedAsTheSettingsSay(t *testing.T) {
 		}
 	default:
 		t.Error("the log was not asked")
+	}
+}
+
+// A log that breaks its promises is on record, once for as long as it does.
+func TestLogsThatBreakTheirPromises(t *testing.T) {
+	ctx := t.Context()
+	liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"tree_size":1,"timestamp":%d,"sha256_root_hash":%q,"tree_head_signature":"BAMABAAAAAA="}`, time.Now().UnixMilli(), base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	}))
+	defer liar.Close()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(k.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := committed(t, fstest.MapFS{repo.SettingsPath: {Data: fmt.Appendf(nil, "organisation: Fin Micro Ltd\nzones:\n  finmicro.example: {visibility: external}\ncertificates:\n  logs:\n    - {name: liar, type: rfc6962, url: %q, key: %q}\n", liar.URL+"/", base64.StdEncoding.EncodeToString(der))}})
+	srv := &server{settings: settings{data: audittest.TempDir(t)}, log: slog.New(slog.DiscardHandler)}
+	srv.settings.organisation.Domain = "finmicro.example"
+	if err := srv.openKeys(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.openRecord(ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer srv.close(context.WithoutCancel(ctx))
+	w := &logWatch{srv: srv}
+	for range 2 {
+		if err := w.pass(ctx, tree, []zone.Name{"finmicro.example"}, func(context.Context, cert.Seen) error { return nil }); err != nil {
+			t.Errorf("a problem that was told of is an error, too: %v", err)
+		}
+	}
+	got, err := srv.record.Index().Events(ctx, audit.Query{Action: audit.WarnRecord})
+	if err != nil || len(got) != 1 || got[0].Event.Resource.Name != "certificate-logs/liar" {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -91,8 +91,7 @@ func (l *Log) Append(ctx context.Context, e Event) (Receipt, error) {
 // whether or not the caller waits for it.
 func (l *Log) submit(ctx context.Context, p *pending) (Receipt, error) {
 	if err := l.follower.reserve(ctx, p.weight); err != nil {
-		p.weight = 0
-		l.refuse(p, fmt.Errorf("event %s: %w", p.receipt.Event.Action, err))
+		l.fail(p, fmt.Errorf("event %s: %w", p.receipt.Event.Action, err))
 		return Receipt{}, p.err
 	}
 	if err := l.enqueue(ctx, p); err != nil {
@@ -102,10 +101,14 @@ func (l *Log) submit(ctx context.Context, p *pending) (Receipt, error) {
 	return p.wait(ctx)
 }
 
-// refuse answers for an event that is not in the log and will not be.
+// refuse answers for an event that has room, and is not in the log and will not be.
 func (l *Log) refuse(p *pending, err error) {
-	p.err = err
 	l.follower.release(p.weight)
+	l.fail(p, err)
+}
+
+func (l *Log) fail(p *pending, err error) {
+	p.err = err
 	if once := p.receipt.Event.Once; once != "" {
 		l.claims.release(once)
 	}

@@ -20,9 +20,9 @@ const (
 	// maxOnTheWay bounds the events from Append until they are in the index, by their
 	// size in memory.
 	maxOnTheWay = 128 << 20
-	// When events come in a rush, this many and more at once, the index lets them pass, for
-	// maxDelay at most and until half of the room is taken, or somebody asks. A rush is over
-	// when nothing came for lull.
+	// In a rush, with this many events and more on their way into the log at once, the index
+	// lets them pass: for maxDelay at most, until half of the room is taken, or until somebody
+	// asks. A rush is over when there was none for lull.
 	rush     = 256
 	maxDelay = time.Second
 	lull     = 50 * time.Millisecond
@@ -39,8 +39,8 @@ type follower struct {
 	tail    []*pending    // durable and not in the index, in the order of the log
 	handed  uint64        // events that came in, ever
 	due     uint64        // of these, those that shall wait no longer
-	last    time.Time     // when the last of them came in
-	rushing bool          // many came in at once
+	coming  int           // events that have room and did not come in yet
+	rushed  time.Time     // when there was a rush last
 	asking  int           // how many wait for the index
 	settled uint64        // of these, those that are in the index
 	since   time.Time     // when the first of the others came in, or some were tried last
@@ -75,6 +75,9 @@ func (f *follower) reserve(ctx context.Context, weight int) error {
 		}
 	}
 	f.weight += weight
+	if f.coming++; f.coming >= rush {
+		f.rushed = time.Now()
+	}
 	return nil
 }
 
@@ -82,7 +85,7 @@ func (f *follower) reserve(ctx context.Context, weight int) error {
 func (f *follower) release(weight int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.weight -= weight
+	f.weight, f.coming = f.weight-weight, f.coming-1
 	f.notify()
 }
 
@@ -114,10 +117,10 @@ func (f *follower) poke() {
 // hand takes over events that have become durable.
 func (f *follower) hand(events []*pending) {
 	f.mu.Lock()
-	f.last, f.rushing = time.Now(), len(events) >= rush
 	if len(f.tail) == 0 {
-		f.since = f.last
+		f.since = time.Now()
 	}
+	f.coming -= len(events)
 	f.tail = append(f.tail, events...)
 	f.handed += uint64(len(events))
 	f.mu.Unlock()
@@ -154,10 +157,10 @@ func (f *follower) patience() time.Duration {
 		return 0
 	case f.err != nil:
 		return f.since.Add(retryAfter).Sub(now)
-	case f.settled < f.due || !f.rushing || f.weight > f.room/2:
+	case f.settled < f.due || f.weight > f.room/2:
 		return 0
 	}
-	left := min(f.since.Add(maxDelay).Sub(now), f.last.Add(lull).Sub(now))
+	left := min(f.since.Add(maxDelay).Sub(now), f.rushed.Add(lull).Sub(now))
 	if left <= 0 {
 		f.due, f.since = f.handed, now
 	}

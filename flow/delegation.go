@@ -19,6 +19,10 @@ import (
 // delegationWorkflow looks at all zones' parents, a pass after the other.
 func delegationWorkflow(ctx workflow.Context) error {
 	var a *acts
+	// A server that starts has enough to do, and its own zones may not be served yet.
+	if err := workflow.Sleep(ctx, time.Minute); err != nil {
+		return err
+	}
 	for range maxPasses {
 		p := pass{}
 		for {

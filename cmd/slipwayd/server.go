@@ -19,6 +19,7 @@ import (
 	"slipway/audit"
 	"slipway/check"
 	"slipway/evidence"
+	"slipway/evidence/present"
 	"slipway/flow"
 	"slipway/identity"
 	"slipway/inbound"
@@ -401,6 +402,7 @@ func (srv *server) startChanges(ctx context.Context) (err error) {
 			Watch:     logs.pass,
 			Prove:     logs.proofs,
 		},
+		Parents:   srv.parent,
 		MainMoved: srv.mainMoved,
 		Logger:    srv.log,
 	})
@@ -436,7 +438,7 @@ func (srv *server) startWeb(ctx context.Context) error {
 		},
 		Git:            git,
 		AllowedSigners: signers,
-		Evidence:       evidence.NewExporter(srv.record, srv.zones, signers, nil),
+		Evidence:       evidence.NewExporter(srv.record, srv.zones, signers, present.Extra(srv.zones)),
 		BaseURL:        srv.settings.baseURL,
 		DNS:            srv.names.Internal(),
 		Controls:       srv.controls(),

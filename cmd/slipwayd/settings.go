@@ -22,6 +22,7 @@ type settings struct {
 	baseURL         string
 	dns             string
 	dnsExternal     string
+	resolver        string // "": parents of zones that are not ours are not asked
 	gateway         string
 	gatewayRedirect string
 	temporal        string
@@ -44,6 +45,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.proxies, "trust-proxy", nil, "addresses or networks of proxies before the server, whose X-Forwarded-For is believed")
 	f.StringVar(&s.dns, "dns", "127.0.0.1:8453", "address of the embedded nameserver for all zones")
 	f.StringVar(&s.dnsExternal, "dns-external", "127.0.0.1:8454", "address of the embedded nameserver for external zones only")
+	f.StringVar(&s.resolver, "resolver", "", "recursive resolver, ADDRESS or ADDRESS:PORT, through which the zones above external zones are found and their NS, DS and glue compared (default: none are asked; see docs/drift.md)")
 	f.StringVar(&s.gateway, "gateway", "", "address of a gateway in this process, which serves apps with an upstream over TLS (default: none; see slipwayd gateway)")
 	f.StringVar(&s.gatewayRedirect, "gateway-redirect", "", "address for HTTP that sends everybody to the gateway (default: none)")
 	f.StringVar(&s.temporal, "temporal", "", "address of a Temporal cluster (default: embedded)")

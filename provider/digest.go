@@ -23,9 +23,10 @@ func Digest(sets []zone.RRSet) string {
 	for i := range sets {
 		order[i] = &sets[i]
 	}
-	slices.SortFunc(order, func(a, b *zone.RRSet) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
-	})
+	byKey := func(a, b *zone.RRSet) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type)) }
+	if !slices.IsSortedFunc(order, byKey) {
+		slices.SortFunc(order, byKey)
+	}
 	h := sha256.New()
 	buf := append(make([]byte, 0, 4096), '[')
 	for i, set := range order {

@@ -24,10 +24,10 @@ func publish(ts *testscript.TestScript, neg bool, args []string) {
 	if err := ts.Exec("git", "-C", dir, "rev-parse", "--show-toplevel"); err != nil {
 		ts.Check(ts.Exec("git", "-C", dir, "init", "-q"))
 	}
-	ts.Check(publishZones(context.Background(), ts.MkAbs(args[0]), dir))
+	ts.Check(publishZones(context.Background(), ts.MkAbs(args[0]), dir, workTree))
 }
 
-func publishZones(ctx context.Context, live, dir string) error {
+func publishZones(ctx context.Context, live, dir, commit string) error {
 	p, err := zonefile.New(zonefile.Options{Dir: filepath.Clean(live)})
 	if err != nil {
 		return err
@@ -38,6 +38,9 @@ func publishZones(ctx context.Context, live, dir string) error {
 	}
 	defer r.Close()
 	tree, err := r.WorkTree(ctx)
+	if commit != workTree {
+		tree, err = r.Tree(ctx, commit)
+	}
 	if err != nil {
 		return err
 	}

@@ -278,32 +278,38 @@ func (p *planner) at(ctx context.Context, z zone.Name, name string, desired []zo
 	if err != nil {
 		return none, apart(ctx, fmt.Errorf("zone %s: %w", z, err))
 	}
-	others := 0
-	if p.settings.Zones[z].Partial {
-		if open, others, err = p.part(ctx, open, z, desired); err != nil {
-			return none, apart(ctx, fmt.Errorf("%w (at provider %s)", service.Fault(z, err), name))
-		}
-	}
-	live, err := open.Read(ctx, z)
+	live, others, err := p.look(ctx, open, z, desired)
 	if err != nil {
 		return none, apart(ctx, fmt.Errorf("%w (at provider %s)", service.Fault(z, err), name))
 	}
-	plan := planfile.Of(provider.NewPlan(z, desired, live, "", p.head.Commit()), name, set.Type, live, provider.Limits(p.limits.Limits(z)))
-	plan.Others = others
+	edits := provider.NewPlan(z, desired, live, "", p.head.Commit())
+	var come []zone.RRSet
+	for _, e := range edits.Edits {
+		if e.After != nil {
+			come = append(come, *e.After)
+		}
+	}
+	if err := provider.Blocked(come, others); err != nil {
+		return none, apart(ctx, fmt.Errorf("%w (at provider %s)", service.Fault(z, err), name))
+	}
+	plan := planfile.Of(edits, name, set.Type, live, provider.Limits(p.limits.Limits(z)))
+	plan.Others = len(others)
 	return plan, nil
 }
 
-// part is the provider of a partial zone, and how much of the zone is left alone. What Slipway
+// look reads a zone, and of a partial one what is Slipway's; others are what is left alone. What Slipway
 // has applied before is what is in force.
-func (p *planner) part(ctx context.Context, whole provider.Provider, z zone.Name, desired []zone.RRSet) (provider.Provider, int, error) {
+func (p *planner) look(ctx context.Context, whole provider.Provider, z zone.Name, desired []zone.RRSet) (live *provider.Live, others []provider.Unmanaged, err error) {
+	if !p.settings.Zones[z].Partial {
+		live, err = whole.Read(ctx, z)
+		return live, nil, err
+	}
 	before, err := p.base.Served(ctx, z)
 	if err != nil && !errors.Is(err, repo.ErrNotFound) {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	claims := partial.Claims{Approved: partial.KeysOf(desired), Applied: partial.KeysOf(before)}
-	part := partial.New(whole, func(context.Context, zone.Name) (partial.Claims, error) { return claims, nil })
-	others, err := part.Others(ctx, z)
-	return part, len(others), err
+	return partial.New(whole, func(context.Context, zone.Name) (partial.Claims, error) { return claims, nil }).Look(ctx, z)
 }
 
 // apart is a fault of a provider as one message that begins with the zone, whatever it is made of:

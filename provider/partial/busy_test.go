@@ -23,7 +23,7 @@ type writer func(ctx context.Context, set zone.RRSet, remove bool) error
 // busy has Slipway apply change after change while somebody else writes all the time. Every apply is made, nothing that the
 // other has written is lost, and nothing that it has taken out comes back.
 func busy(t *testing.T, whole provider.Provider, write writer) {
-	const least = 40 // applies, and half as many records of the other
+	const least = 30 // applies, and half as many records of the other
 	mine := func(i int) []zone.RRSet {
 		sets := []zone.RRSet{set("app", "A", fmt.Sprintf("192.0.2.%d", i%256)), set("fixed", "A", "192.0.2.1")}
 		if i%2 == 0 {

@@ -57,16 +57,22 @@ func New(whole provider.Provider, claims func(ctx context.Context, z zone.Name) 
 
 // Read implements provider.Provider: the zone, with nothing in it but what is Slipway's.
 func (p *Provider) Read(ctx context.Context, z zone.Name) (*provider.Live, error) {
+	live, _, err := p.Look(ctx, z)
+	return live, err
+}
+
+// Look is Read that also lists what else is in the zone, and why it is not Slipway's.
+func (p *Provider) Look(ctx context.Context, z zone.Name) (*provider.Live, []provider.Unmanaged, error) {
 	scope, err := p.scope(ctx, z, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	live, err := p.whole.Read(ctx, z)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ours, _ := scope(live.Sets)
-	return live.Within(ours), nil
+	ours, others := scope(live.Sets)
+	return live.Within(ours), others, nil
 }
 
 // Summary implements provider.Summariser. A part has a digest only once the whole was read.
@@ -77,20 +83,6 @@ func (p *Provider) Summary(ctx context.Context, z zone.Name) (*provider.Live, er
 	}
 	live.Sets = nil
 	return live, nil
-}
-
-// Others lists what is in the zone and is not Slipway's, and why not.
-func (p *Provider) Others(ctx context.Context, z zone.Name) ([]provider.Unmanaged, error) {
-	scope, err := p.scope(ctx, z, nil)
-	if err != nil {
-		return nil, err
-	}
-	live, err := p.whole.Read(ctx, z)
-	if err != nil {
-		return nil, err
-	}
-	_, others := scope(live.Sets)
-	return others, nil
 }
 
 // Apply implements provider.Provider: it makes Slipway's part of the zone equal to the plan's

@@ -325,7 +325,7 @@ func TestClaimsFail(t *testing.T) {
 	for what, err := range map[string]error{
 		"read":    func() error { _, err := p.Read(t.Context(), z); return err }(),
 		"summary": func() error { _, err := p.Summary(t.Context(), z); return err }(),
-		"others":  func() error { _, err := p.Others(t.Context(), z); return err }(),
+		"look":    func() error { _, _, err := p.Look(t.Context(), z); return err }(),
 		"apply":   func() error { _, err := p.Apply(t.Context(), provider.NewPlan(z, nil, nil, "x", "")); return err }(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "no log") || !strings.Contains(err.Error(), string(z)) {
@@ -334,12 +334,12 @@ func TestClaimsFail(t *testing.T) {
 	}
 }
 
-// Others tells what is left alone and why.
-func TestOthers(t *testing.T) {
+// Look tells what is left alone and why.
+func TestLook(t *testing.T) {
 	p := partial.New(fill(t, others()...), fixed(partial.Claims{}))
-	got, err := p.Others(t.Context(), z)
-	if err != nil || len(got) != len(others()) {
-		t.Fatalf("%+v, %v", got, err)
+	live, got, err := p.Look(t.Context(), z)
+	if err != nil || len(got) != len(others()) || len(live.Sets) != 0 {
+		t.Fatalf("%+v, %+v, %v", live, got, err)
 	}
 	words := map[string]string{}
 	for _, o := range got {

@@ -66,9 +66,13 @@ type Edit struct {
 
 // Of makes the plan of one zone at one provider.
 func Of(p provider.Plan, name, typ string, live *provider.Live, limits provider.Limits) Plan {
+	desired := p.Expect
+	if len(p.Edits) > 0 {
+		desired = provider.Digest(p.Desired)
+	}
 	out := Plan{
 		Zone: p.Zone, Provider: name, Type: typ, Exists: live.Exists, Serial: live.Serial,
-		Live: p.Expect, Desired: provider.Digest(p.Desired), Plan: p.Digest(), Counts: p.Counts(), Edits: make([]Edit, 0, len(p.Edits)),
+		Live: p.Expect, Desired: desired, Plan: provider.PlanDigest(p.Zone, p.Expect, desired), Counts: p.Counts(), Edits: make([]Edit, 0, len(p.Edits)),
 	}
 	out.Exceeds, _ = out.Counts.Exceed(p.Zone, limits)
 	apex := false

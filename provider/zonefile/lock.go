@@ -3,6 +3,7 @@ package zonefile
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"slipway/filelock"
@@ -20,7 +21,12 @@ func (p *Provider) lock(ctx context.Context, z zone.Name) (unlock func(), err er
 	if err != nil {
 		return nil, err
 	}
-	release, err := filelock.Take(ctx, filepath.Join(p.o.Dir, lockDir, stem))
+	// Made with the first lock, so that who only reads needs to write nothing. It is not for others to hold.
+	dir := filepath.Join(p.o.Dir, lockDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("zone %s: %w", z, err)
+	}
+	release, err := filelock.Take(ctx, filepath.Join(dir, stem))
 	if err != nil {
 		return nil, fmt.Errorf("zone %s: another apply may be changing it: %w", z, err)
 	}

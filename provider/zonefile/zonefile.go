@@ -15,7 +15,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -82,11 +81,8 @@ func New(o Options) (*Provider, error) {
 			return nil, fmt.Errorf("zone files: SOA name %q is not a domain name in canonical form", string(n))
 		}
 	}
-	// Zone data is public in DNS; the lock directory is not for others to hold.
+	// Zone data is public in DNS.
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("zone files: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Join(o.Dir, lockDir), 0o700); err != nil {
 		return nil, fmt.Errorf("zone files: %w", err)
 	}
 	return &Provider{o: o, digests: map[zone.Name]known{}}, nil

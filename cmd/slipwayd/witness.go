@@ -120,7 +120,7 @@ func (srv *server) witnessGuards(p *witness.Policy) *witnessGuards {
 	g := &witnessGuards{srv: srv, outage: map[string]*audit.Guard{}, history: map[string]*audit.Guard{}, since: map[string]time.Time{}}
 	for _, w := range p.Witnesses() {
 		g.outage[w.Name] = &audit.Guard{Log: srv.record, Kind: "witnesses", Name: w.Name}
-		g.history[w.Name] = &audit.Guard{Log: srv.record, Kind: "witnesses", Name: w.Name + "/history", Grace: time.Nanosecond}
+		g.history[w.Name] = &audit.Guard{Log: srv.record, Kind: "witnesses", Name: w.Name + "/history", Grace: -1}
 	}
 	return g
 }
@@ -143,10 +143,20 @@ func (g *witnessGuards) report(ctx context.Context, name string, problem error) 
 		g.srv.log.Error("A WITNESS CONTRADICTS THE RECORD: it was rewritten, or this server runs on an older copy of its disk. Stop the server, keep the disk, and find out which (docs/witness.md)",
 			"witness", name, "error", c, "signed", string(c.Checkpoint))
 	}
-	// Twice, because a guard's grace begins with the first report.
-	for range 2 {
-		g.srv.guarded(ctx, g.history[name], name, c)
+	g.srv.guarded(ctx, g.history[name], name, g.withProof(ctx, c))
+}
+
+// withProof keeps what the witness has signed, which the log's own key has signed too, and
+// says where it is.
+func (g *witnessGuards) withProof(ctx context.Context, c *witness.Contradiction) error {
+	if c.Checkpoint == nil {
+		return c
 	}
+	digest, err := g.srv.record.Documents().Put(ctx, c.Checkpoint)
+	if err != nil {
+		return errors.Join(c, err)
+	}
+	return fmt.Errorf("%w. What it has signed is the document %s", c, digest)
 }
 
 // guarded puts on record how a guard does.

@@ -144,8 +144,16 @@ func TestWitnessesOfTheRecord(t *testing.T) {
 		if err := json.Unmarshal(warned[0].Event.Details, &d); err != nil {
 			t.Fatal(err)
 		}
+		_, digest, _ := strings.Cut(d.Problem, "What it has signed is the document ")
 		if d.Name != "legal/history" || !strings.Contains(d.Problem, "older state") {
 			t.Fatalf("%+v", d)
+		}
+		proof, err := srv.record.Documents().Get(t.Context(), digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tree, err := audit.OpenCheckpoint(proof, logKey); err != nil || tree.Size < 5 {
+			t.Fatalf("%+v, %v", tree, err)
 		}
 		return rounds.Add(1) > 50
 	})

@@ -17,6 +17,7 @@ import (
 
 	"slipway/audit"
 	"slipway/evidence"
+	"slipway/evidence/present"
 	"slipway/repo"
 )
 
@@ -173,7 +174,7 @@ func exportFiles(ctx context.Context, a exportAsk, w io.Writer) (_ *evidence.Exp
 	if src.AllowedSigners, err = allowedSigners(a); err != nil {
 		return nil, err
 	}
-	return evidence.Export(ctx, w, src, evidence.Options{Subject: a.subject})
+	return evidence.Export(ctx, w, src, evidence.Options{Subject: a.subject, Extra: present.Extra(src.Repo)})
 }
 
 // allowedSigners is who signs commits, as it is given or as the public half of the server's key says.

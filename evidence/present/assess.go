@@ -33,7 +33,9 @@ type Assessment struct {
 	Format     string               `json:"format"`
 	Subject    evidence.Subject     `json:"subject"`
 	Frameworks []controls.Framework `json:"frameworks"`
+	Pieces     []Piece              `json:"evidence"` // that is in the bundle
 	Controls   []Control            `json:"controls"`
+	Warnings   []string             `json:"warnings,omitempty"` // what a reader should know about the mapping
 
 	mapping *controls.Mapping
 }
@@ -47,11 +49,13 @@ type Control struct {
 	Title      string      `json:"title"`
 	Framework  string      `json:"framework"`
 	Standing   Standing    `json:"standing"`
-	Pieces     []Piece     `json:"evidence"`
-	Rules      []string    `json:"rules"` // that found something, and name the control
+	Evidence   []string    `json:"evidence"` // names of the pieces that are in the bundle
+	Rules      []string    `json:"rules"`    // that found something, and name the control
 	Objections []Objection `json:"objections"`
 	Note       string      `json:"note,omitempty"`
 	Elsewhere  string      `json:"elsewhere,omitempty"`
+
+	pieces []Piece // of Evidence
 }
 
 // Piece is a piece of evidence that is in the bundle.
@@ -73,19 +77,20 @@ type Objection struct {
 
 // Assess finds out what a bundle's data shows of each control of a mapping.
 func Assess(d *evidence.Data, m *controls.Mapping) *Assessment {
-	a := &Assessment{Format: assessmentFormat, Subject: d.Subject, Frameworks: m.Frameworks, Controls: []Control{}, mapping: m}
+	a := &Assessment{Format: assessmentFormat, Subject: d.Subject, Frameworks: m.Frameworks, Pieces: []Piece{}, Controls: []Control{}, mapping: m}
 	pieces := map[string]Piece{}
 	for _, p := range m.Pieces {
 		if found := find(d, p); len(found.Events) > 0 {
 			pieces[p.Name] = found
+			a.Pieces = append(a.Pieces, found)
 		}
 	}
 	objections, rules := objections(d), rulesFound(d)
 	for _, c := range m.Controls {
-		out := Control{ID: c.ID, Title: c.Title, Framework: c.Framework, Pieces: []Piece{}, Objections: []Objection{}, Note: c.Note, Elsewhere: c.Elsewhere}
+		out := Control{ID: c.ID, Title: c.Title, Framework: c.Framework, Evidence: []string{}, Objections: []Objection{}, Note: c.Note, Elsewhere: c.Elsewhere}
 		for _, name := range c.Evidence {
 			if p, there := pieces[name]; there {
-				out.Pieces = append(out.Pieces, p)
+				out.Evidence, out.pieces = append(out.Evidence, name), append(out.pieces, p)
 			}
 		}
 		out.Rules = append([]string{}, rules[c.ID]...)
@@ -97,7 +102,7 @@ func Assess(d *evidence.Data, m *controls.Mapping) *Assessment {
 		switch {
 		case len(out.Objections) > 0:
 			out.Standing = NotSatisfied
-		case len(out.Pieces)+len(out.Rules) > 0:
+		case len(out.pieces)+len(out.Rules) > 0:
 			out.Standing = Satisfied
 		case c.Elsewhere != "":
 			out.Standing = Elsewhere

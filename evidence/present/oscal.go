@@ -65,9 +65,12 @@ func (o *oscal) results() assessmentResults {
 		Description: markup("What Slipway's record holds about " + subject + ". “satisfied” says that the bundle has evidence for the control and nothing that speaks against it; whether the control works is for the assessor to judge."),
 		Reviewed:    reviewed{Selections: o.selections()},
 	}
+	if len(o.a.Warnings) > 0 {
+		r.Remarks = markup(strings.Join(o.a.Warnings, " "))
+	}
 	observed := map[string]string{}
 	for _, c := range o.a.Controls {
-		for _, p := range c.Pieces {
+		for _, p := range c.pieces {
 			if _, done := observed[p.Name]; !done {
 				ob := o.observe(p)
 				observed[p.Name] = ob.UUID
@@ -205,7 +208,7 @@ func (o *oscal) find(c Control, observed, against map[string]string) oscalFindin
 	out := oscalFinding{UUID: o.id("finding", c.ID), Title: markup(c.ID + ": " + c.Title),
 		Target: target{Type: "objective-id", ID: controlID(f, c.ID), Title: markup(c.Title), Status: status{State: string(c.Standing), Reason: "pass"}}}
 	var says []string
-	for _, p := range c.Pieces {
+	for _, p := range c.pieces {
 		says = append(says, p.Title+".")
 		out.Related = append(out.Related, related{observed[p.Name]})
 	}

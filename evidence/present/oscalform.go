@@ -32,6 +32,7 @@ type result struct {
 	Reviewed     reviewed       `json:"reviewed-controls"`
 	Observations []observation  `json:"observations,omitempty"`
 	Findings     []oscalFinding `json:"findings,omitempty"`
+	Remarks      string         `json:"remarks,omitempty"`
 }
 
 type reviewed struct {

@@ -24,9 +24,11 @@ const (
 	ControlsFile = "controls/controls.json"
 )
 
-// Files makes all that goes into a bundle for people and tools.
-func Files(d *evidence.Data, m *controls.Mapping) (map[string][]byte, error) {
+// Files makes all that goes into a bundle for people and tools. Warnings are what their reader
+// should know about the mapping, for example that an organisation's own could not be read.
+func Files(d *evidence.Data, m *controls.Mapping, warnings ...string) (map[string][]byte, error) {
 	a := Assess(d, m)
+	a.Warnings = warnings
 	files := map[string][]byte{}
 	for name, make := range map[string]func(*evidence.Data, *Assessment) ([]byte, error){
 		HTMLFile: HTML, PDFFile: PDF, OSCALFile: OSCAL, ControlsFile: controlsJSON,

@@ -46,6 +46,40 @@ func small(t testing.TB) *controls.Mapping {
 	return m
 }
 
+func TestWarningsAreForEverybody(t *testing.T) {
+	t.Parallel()
+	f, err := present.Files(stories["green"](t), small(t), "controls.yaml could not be read.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{present.HTMLFile, present.OSCALFile, present.ControlsFile} {
+		if !bytes.Contains(f[name], []byte("could not be read")) {
+			t.Errorf("%s does not say it", name)
+		}
+	}
+}
+
+// What the reports add to an export: of one change, and of as many events as one bundle shows.
+func BenchmarkFiles(b *testing.B) {
+	one := stories["yellow"](b)
+	many := stories["yellow"](b)
+	for i := range 10_000 {
+		e := many.Events[i%len(many.Events)]
+		e.Index = uint64(1000 + i)
+		many.Events = append(many.Events, e)
+	}
+	m := mapping(b)
+	for name, d := range map[string]*evidence.Data{"one change": one, "10,000 events": many} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := present.Files(d, m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // The golden files are what an auditor gets; the PDF is held to them by its text.
 func TestStories(t *testing.T) {
 	t.Parallel()

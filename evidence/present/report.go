@@ -68,6 +68,9 @@ func overview(d *evidence.Data, a *Assessment) section {
 // attention is what speaks against a control, each thing once, and what is not there.
 func attention(d *evidence.Data, a *Assessment) section {
 	s := section{Title: "What needs somebody's eye", Level: 1}
+	for _, text := range a.Warnings {
+		s.say(bad, "%s", text)
+	}
 	t := newTable("What speaks against controls", "What:5", "Events:1.5", "Controls:3")
 	against := map[string][]string{}
 	var order []Objection
@@ -246,7 +249,7 @@ func standing(a *Assessment) []section {
 				continue
 			}
 			var shows []string
-			for _, p := range c.Pieces {
+			for _, p := range c.pieces {
 				shows = append(shows, fmt.Sprintf("%s (events %s)", p.Title, places(p.Events)))
 			}
 			if len(c.Rules) > 0 {

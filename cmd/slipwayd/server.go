@@ -20,6 +20,7 @@ import (
 	"slipway/check"
 	"slipway/evidence"
 	"slipway/evidence/present"
+	"slipway/evidence/present"
 	"slipway/flow"
 	"slipway/identity"
 	"slipway/inbound"

@@ -170,6 +170,6 @@ var actions = map[Action]Meaning{
 		of(slipway, Resource{Zone: exampleZone, Name: "cloudtrail"}, `{"report":"0197d2b4-7c1e-7000-8000-000000000001","how":"the provider's change ID is that of an apply"}`)},
 	DetectOutOfBand: {"A source outside reported an act that no approved change explains.",
 		about(slipway, Resource{Zone: exampleZone, Record: exampleName, Type: "A", Name: "cloudtrail"}, `{"source":"cloudtrail","kind":"change-record-sets","id":"b6f0c1d2","by":"arn:aws:iam::123456789012:user/olga","at":"2026-06-30T08:58:00Z"}`).with("", "report")},
-	ExportEvidence: {"Somebody took evidence out: of what, and the digest of the bundle that they got.",
+	ExportEvidence: {"Somebody took evidence out: of what, and as “bundle” the digest of its manifest, which lists every file in it. The event seals the bundle.",
 		about(Actor{ID: "alma@finmicro.example", Role: "auditor"}, inApp, `{"app":"`+exampleApp+`","bundle":"`+exampleDigest+`","events":42}`)},
 }

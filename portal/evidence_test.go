@@ -29,7 +29,7 @@ func TestWhoTakesEvidenceOut(t *testing.T) {
 		{ana, "app=shop", http.StatusOK},
 		{ana, "change=" + shop, http.StatusOK},
 		{ana, "app=shop&complete=1", http.StatusForbidden}, // it has the events of others
-		{ana, "app=stand", http.StatusNotFound}, // not live yet
+		{ana, "app=stand", http.StatusNotFound},            // not live yet
 		{ana, "zone=finmicro-apps.example", http.StatusForbidden},
 		{ana, period, http.StatusForbidden},
 		{ana, "app=shop&" + period, http.StatusForbidden},

@@ -21,6 +21,7 @@ const (
 	Pending    NoteKind = "pending"     // an approved change is on its way
 	Unmanaged  NoteKind = "unmanaged"   // Slipway leaves it alone
 	Attention  NoteKind = "attention"   // a person should know it: what Slipway does not do by itself, and why
+	Attributed NoteKind = "attributed"  // a provider's own log says who made an edit
 )
 
 // Note is something about a live zone that people may want to know, and that is no drift.
@@ -156,7 +157,7 @@ func bounded(notes []Note) []Note {
 			out = append(out, n)
 		}
 	}
-	for _, k := range []NoteKind{SerialOnly, Normalised, Pending, Unmanaged, Attention} {
+	for _, k := range []NoteKind{SerialOnly, Normalised, Pending, Unmanaged, Attention, Attributed} {
 		if more := count[k] - maxNotes; more > 0 {
 			out = append(out, Note{Kind: k, Detail: fmt.Sprintf("And %d more like these.", more)})
 		}

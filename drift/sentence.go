@@ -64,6 +64,8 @@ func (k NoteKind) Words() string {
 		return "left alone"
 	case Attention:
 		return "needs a person"
+	case Attributed:
+		return "who did it"
 	}
 	return string(k)
 }

@@ -10,6 +10,7 @@ import (
 	"slipway/cert"
 	"slipway/lifecycle"
 	"slipway/provider"
+	"slipway/provider/several"
 	"slipway/repo"
 	"slipway/zone"
 )
@@ -77,6 +78,13 @@ func (m *masked) Apply(ctx context.Context, plan provider.Plan) (*provider.Recei
 
 // without is a live zone without challenge records.
 func without(live *provider.Live, open []cert.Challenge) *provider.Live {
+	if len(live.Parts) > 0 { // each of its providers has them, or the one that has got further
+		parts := slices.Clone(live.Parts)
+		for i := range parts {
+			parts[i].Live = without(parts[i].Live, open)
+		}
+		return several.Combine(live.Zone, parts)
+	}
 	out := *live
 	out.Sets = nil
 	stripped := false

@@ -291,7 +291,11 @@ func (s *Service) recordDrift(ctx context.Context, z zone.Name, d lifecycle.Drif
 		Once: fmt.Sprintf("drift/%s/%s/%s/%s", about, d.Digest, d.Live, since),
 	})
 	if err == nil {
-		s.o.Logger.Warn("a live zone is not as approved", "zone", z, "differences", d.Count, "scope", d.Scope)
+		first := ""
+		if len(d.Differences) > 0 {
+			first = d.Differences[0].Kind + " " + d.Differences[0].Type + " " + d.Differences[0].Name
+		}
+		s.o.Logger.Warn("a live zone is not as approved", "zone", z, "differences", d.Count, "first", first, "scope", d.Scope, "held", d.Held)
 	}
 	return err
 }
@@ -405,9 +409,51 @@ func (s *Service) LastDrift(ctx context.Context) ([]drift.Report, error) {
 		}
 		q.Next(events[len(events)-1])
 	}
+	for about, rep := range latest {
+		if len(rep.Differences) == 0 {
+			continue
+		}
+		who, err := s.attributed(ctx, rep)
+		if err != nil {
+			return nil, explain("read the record", err)
+		}
+		rep.Notes = slices.Concat(rep.Notes, who)
+		latest[about] = rep
+	}
 	return slices.SortedFunc(maps.Values(latest), func(a, b drift.Report) int {
 		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Scope, b.Scope))
 	}), nil
+}
+
+// attributed is who made the edits of a drift, where a provider's own log has told since.
+func (s *Service) attributed(ctx context.Context, rep drift.Report) (notes []drift.Note, err error) {
+	said, err := s.o.Log.Index().Events(ctx, audit.Query{Zone: string(rep.Zone), Action: audit.AttributeDrift, Newest: true, Limit: 20})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range said {
+		d, err := lifecycle.Decode[attribution](r.Event)
+		if err != nil || d.Digest != rep.Digest {
+			continue
+		}
+		for _, e := range d.Edits[:min(len(d.Edits), lifecycle.MaxListed)] {
+			if e.By != "" {
+				notes = append(notes, drift.Note{Kind: drift.Attributed, Name: zone.Name(e.Name), Type: e.Type, Detail: fmt.Sprintf("%s, says %s.", short(e.By, 200), short(e.Source, 100))})
+			}
+		}
+	}
+	return notes, nil
+}
+
+// attribution is what attribute-drift says that matters here.
+type attribution struct {
+	Digest string `json:"digest"`
+	Edits  []struct {
+		Name   string `json:"name"`
+		Type   string `json:"type"`
+		By     string `json:"by"`
+		Source string `json:"source"`
+	} `json:"edits"`
 }
 
 // onRecord is the state of a zone that is not known otherwise, as of the newest event about it.

@@ -231,10 +231,7 @@ func (f *incidentFolder) add(e audit.Event) error {
 		}
 		f.goesOn[about] = d.How == driftChanged
 	case audit.AttributeDrift:
-		d, err := lifecycle.Decode[struct {
-			Digest string
-			Edits  []struct{ By string }
-		}](e)
+		d, err := lifecycle.Decode[attribution](e)
 		i, known := f.by[e.Resource.Zone+" "+d.Digest]
 		if err != nil || !known {
 			return err

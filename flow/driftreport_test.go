@@ -24,10 +24,17 @@ func TestMonthlyDrift(t *testing.T) {
 	// Found, changed, and put back by a person; then found and undone by hand.
 	w.edited(appsZone, "192.0.2.40", "192.0.2.66")
 	seen := w.compared(appsZone)
-	raw, err := json.Marshal(map[string]any{"digest": seen.Digest, "edits": []map[string]string{{"name": "apart.apps.finmicro.example", "type": "A", "by": "olga"}}})
+	raw, err := json.Marshal(map[string]any{"digest": seen.Digest, "edits": []map[string]string{{"name": "apart.apps.finmicro.example", "type": "A", "by": "olga", "source": "cloudtrail"}}})
 	w.must(err)
 	_, err = w.log.Append(ctx, audit.Event{Actor: system, Action: audit.AttributeDrift, Timestamp: w.now(), Resource: audit.Resource{Zone: string(appsZone)}, Details: raw, Once: "attributed"})
 	w.must(err)
+	if open, err := w.flow.LastDrift(ctx); err != nil || !slices.ContainsFunc(open, func(r drift.Report) bool {
+		return slices.ContainsFunc(r.Notes, func(n drift.Note) bool {
+			return n.Kind == drift.Attributed && n.Sentence() == "A apart.apps.finmicro.example: olga, says cloudtrail."
+		})
+	}) {
+		t.Errorf("nobody says who it was: %+v, %v", open, err)
+	}
 	w.edited(appsZone, "192.0.2.66", "192.0.2.67")
 	w.must(w.flow.RevertDrift(ctx, ivy, appsZone, w.compared(appsZone).Live))
 	w.edited(appsZone, "192.0.2.40", "192.0.2.66")

@@ -310,6 +310,12 @@ func (s *Service) serveFirstZone(ctx context.Context, main *repo.Tree, z zone.Na
 		return err
 	}
 	refs := make(map[string]string)
+	if refs["zone-before"], err = s.snapshot(ctx, z, live.Sets, nil); err != nil {
+		return err
+	}
+	if refs["zone-after"], err = s.snapshot(ctx, z, want.sets, nil); err != nil {
+		return err
+	}
 	if refs["receipt"], err = s.keep(ctx, "receipt", receipt); err != nil {
 		return err
 	}

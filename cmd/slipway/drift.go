@@ -79,7 +79,7 @@ func (t *tool) showDrift(reports []drift.Report, all bool) error {
 		zones[string(r.Zone)] = true
 		var notes []drift.Note
 		for _, n := range r.Notes {
-			if all || n.Kind == drift.Pending || n.Kind == drift.Attention {
+			if all || n.Kind == drift.Pending || n.Kind == drift.Attention || n.Kind == drift.Attributed {
 				notes = append(notes, n)
 			} else {
 				hidden++

@@ -20,7 +20,6 @@ import (
 	"slipway/check"
 	"slipway/evidence"
 	"slipway/evidence/present"
-	"slipway/evidence/present"
 	"slipway/flow"
 	"slipway/identity"
 	"slipway/inbound"

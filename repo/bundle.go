@@ -95,10 +95,11 @@ func (b *bundler) change(ctx context.Context, m MergedChange) error {
 	b.objects[old.root], b.objects[now.root] = "tree", "tree"
 	for _, c := range changed {
 		for _, side := range []struct{ commit, blob string }{{m.Base, c.OldBlob}, {m.Commit, c.NewBlob}} {
-			if side.blob == "" {
-				continue
+			err := b.file(ctx, side.commit, c.Path)
+			if side.blob == "" && errors.Is(err, ErrNotFound) {
+				continue // its folders are there, as far as the commit has them, so that the two can be compared
 			}
-			if err := b.file(ctx, side.commit, c.Path); err != nil {
+			if err != nil {
 				return err
 			}
 		}

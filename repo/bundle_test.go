@@ -68,6 +68,9 @@ func TestBundle(t *testing.T) {
 			t.Errorf("%s: %q", want.rev, got)
 		}
 	}
+	if got := gitOut(t, alone, "diff", "--stat", first, changes[1].Commit); !strings.Contains(got, "apps/new.yaml") {
+		t.Errorf("compared alone: %q", got)
+	}
 	if err := r.Bundle(context.Background(), &bytes.Buffer{}, []MergedChange{{ID: "../x", Commit: first, Base: first}}, nil); err == nil {
 		t.Error("a change with a path as its ID was taken")
 	}

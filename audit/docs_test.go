@@ -57,7 +57,8 @@ event, what its writer signed, in that order, with nothing removed before the ch
 where it is in an entry, with the entry's number.
 
 It does not prove that the writer told the truth, and somebody who has both of the writer's keys can write another log from the
-beginning. Against that helps who else has seen the log: a kept checkpoint, a mirror on write-once storage, witnesses. An older,
+beginning. Against that helps who else has seen the log: a kept checkpoint, a mirror on write-once storage, witnesses
+and timestamps ([witness.md](witness.md), the checks ` + "`witnesses`" + ` and ` + "`timestamps`" + `). An older,
 shorter copy of the log is sound by itself; the server refuses to start on one, because its index has seen more.
 
 ## When keys change

@@ -152,13 +152,15 @@ func (v *verifier) inLog(check Check, file string, index *uint64, what string, a
 }
 
 func (v *verifier) all(ctx context.Context, origin string, logKey note.Verifier) error {
+	// Before the log's own: what was cosigned by now is not newer than what is read next.
+	kept := v.readKept()
 	cp := v.checkpoint(origin, logKey)
 	state := v.treeState()
 	t, err := v.targets(cp, state)
 	if err != nil {
 		return err
 	}
-	cosigned, err := v.cosigned(ctx, origin, logKey, t.size)
+	cosigned, err := v.cosigned(ctx, kept, origin, logKey, t.size)
 	if err != nil {
 		return err
 	}

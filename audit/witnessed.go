@@ -47,13 +47,29 @@ type seen struct {
 	check Check
 }
 
-// cosigned reads the checkpoints that witnesses have signed, says what is wrong with the
+// readKept reads the checkpoints that witnesses have signed, when witnesses are asked for.
+func (v *verifier) readKept() []witness.Kept {
+	if v.witnesses == nil {
+		return nil
+	}
+	var all []witness.Kept
+	for kept, err := range witness.ReadKept(CosignedDir(v.dir)) {
+		if err != nil {
+			v.problem(CheckWitnesses, path.Join(witness.Dir, kept.Name), nil, "The checkpoint cannot be read: %v.", err)
+			continue
+		}
+		all = append(all, kept)
+	}
+	return all
+}
+
+// cosigned goes through the checkpoints that witnesses have signed, says what is wrong with the
 // cosignatures, and returns those that the log has to go on from.
-func (v *verifier) cosigned(ctx context.Context, origin string, logKey note.Verifier, size uint64) ([]seen, error) {
+func (v *verifier) cosigned(ctx context.Context, all []witness.Kept, origin string, logKey note.Verifier, size uint64) ([]seen, error) {
 	if v.witnesses == nil {
 		return nil, nil
 	}
-	var all []seen
+	var found []seen
 	var newest *Witnessed // that meets the policy
 	var lacking error     // of the first that does not
 	take := func(file string, raw []byte) {
@@ -66,7 +82,7 @@ func (v *verifier) cosigned(ctx context.Context, origin string, logKey note.Veri
 			v.problem(CheckWitnesses, file, nil, "This checkpoint has %d events and the log's own signature, but the log has only %d: events were taken off its end, or it was put back to an older state.", cp.Size, size)
 			return
 		}
-		all = append(all, seen{target{cp.Size, cp.Hash}, file, CheckWitnesses})
+		found = append(found, seen{target{cp.Size, cp.Hash}, file, CheckWitnesses})
 		_, missing, err := v.witnesses.Policy.Verify(raw)
 		by, broken := v.witnesses.Policy.Cosignatures(raw)
 		switch {
@@ -76,13 +92,8 @@ func (v *verifier) cosigned(ctx context.Context, origin string, logKey note.Veri
 			newest = &Witnessed{Size: cp.Size, By: by, Missing: missing, Waiting: size - cp.Size}
 		}
 	}
-	for kept, err := range witness.ReadKept(CosignedDir(v.dir)) {
-		file := path.Join(witness.Dir, kept.Name)
-		if err != nil {
-			v.problem(CheckWitnesses, file, nil, "The checkpoint cannot be read: %v.", err)
-			continue
-		}
-		take(file, kept.Raw)
+	for _, kept := range all {
+		take(path.Join(witness.Dir, kept.Name), kept.Raw)
 		if err := v.enough(ctx); err != nil {
 			return nil, err
 		}
@@ -92,7 +103,7 @@ func (v *verifier) cosigned(ctx context.Context, origin string, logKey note.Veri
 	}
 	v.report.Witnessed = newest
 	v.covered(ctx, newest, lacking)
-	return all, nil
+	return found, nil
 }
 
 // covered says whether the cosigned checkpoint covers all that it has to.

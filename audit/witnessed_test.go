@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,14 @@ func (w *watched) run(t *testing.T, o Options, n int) {
 	l := openLog(t, o)
 	fill(t, l, n)
 	closeLog(t, l)
+	if err := w.keeper(t, o).Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keeper takes the checkpoints of a log to the witness, as its server does.
+func (w *watched) keeper(t *testing.T, o Options) *witness.Keeper {
+	t.Helper()
 	w.told = fmt.Errorf("the witness was not asked")
 	files := client.FileFetcher{Root: filepath.Join(o.Dir, logDir)}
 	k, err := witness.NewKeeper(witness.KeeperOptions{
@@ -68,9 +77,7 @@ func (w *watched) run(t *testing.T, o Options, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Round(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	return k
 }
 
 func (w *watched) keys(t *testing.T, o Options) Keys {
@@ -162,6 +169,45 @@ func TestWitnessedLogVerifies(t *testing.T) {
 	}
 	keys.Witnesses.Policy = none
 	wantSound(t, w.o.Dir, keys)
+}
+
+// A log that is being written and witnessed meanwhile verifies at any moment.
+func TestWitnessedWhileWritten(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	l := openLog(t, w.o)
+	keys := w.keys(t, w.o)
+	keys.Witnesses.Until = time.Now().Add(-time.Hour)
+	fill(t, l, 10)
+	k := w.keeper(t, w.o)
+	if err := k.Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		for ctx.Err() == nil {
+			if err := k.Round(ctx); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	all.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			e := submitted(fmt.Sprint("live", i))
+			e.ArtifactRefs = nil
+			if _, err := l.Append(ctx, e); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 15 {
+		wantSound(t, w.o.Dir, keys)
+	}
+	stop()
+	all.Wait()
 }
 
 // Somebody has the server, the log's key and the event key, and writes another history from

@@ -309,7 +309,16 @@ func (srv *server) provider(ctx context.Context, t *repo.Tree, z zone.Name) (pro
 	if err != nil {
 		return nil, err
 	}
-	return srv.providers.OpenZone(ctx, settings, z)
+	all, err := srv.providers.Serving(ctx, settings, z)
+	if err != nil {
+		return nil, err
+	}
+	if settings.Zones[z].Partial {
+		for i := range all {
+			all[i].Provider = srv.shared(t, all[i].Provider)
+		}
+	}
+	return srv.providers.Join(all)
 }
 
 // answering lists the servers of a zone, at each of its providers: the embedded one for the zones that

@@ -262,7 +262,7 @@ func (p *Provider) finish(ctx context.Context, plan provider.Plan, e entry) (*pr
 	if err != nil {
 		return nil, fmt.Errorf("the providers took this change, and could not be read again, so whether all have it is not known; run this again to find out: %w", err)
 	}
-	live := combine(z, v.now)
+	live := Combine(z, v.now)
 	after := provider.Digest(live.WithTTLs(plan.Desired))
 	if len(live.Parts) > 0 || !live.Exists || live.Digest != after {
 		left := live.Edits(z, plan.Desired)

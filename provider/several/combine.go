@@ -18,8 +18,8 @@ func agreed(parts []provider.Part) bool {
 	return !slices.ContainsFunc(parts, func(part provider.Part) bool { return part.Live.Digest != parts[0].Live.Digest })
 }
 
-// combine makes one zone of what each member has.
-func combine(z zone.Name, parts []provider.Part) *provider.Live {
+// Combine makes one zone of what each member has.
+func Combine(z zone.Name, parts []provider.Part) *provider.Live {
 	first := parts[0].Live
 	live := &provider.Live{Zone: z, Serial: first.Serial, DefaultTTL: first.DefaultTTL, Exists: true}
 	some := false

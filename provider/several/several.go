@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,7 +115,7 @@ func (p *Provider) Summary(ctx context.Context, z zone.Name) (*provider.Live, er
 			return nil, err
 		}
 		if agreed(parts) && now.Version == before.Version {
-			live := combine(z, parts)
+			live := Combine(z, parts)
 			live.Sets = nil
 			return live, nil
 		}
@@ -191,7 +192,7 @@ func (p *Provider) look(ctx context.Context, z zone.Name) (*view, error) {
 
 // see finds out what a zone is, from what each member has and from the plan that was begun.
 func (p *Provider) see(z zone.Name, e entry, now []provider.Part) *view {
-	v := &view{entry: e, now: now, before: now, live: combine(z, now)}
+	v := &view{entry: e, now: now, before: now, live: Combine(z, now)}
 	if e.Done || len(e.Members) == 0 || len(v.live.Parts) == 0 && v.live.Digest == e.After {
 		return v
 	}
@@ -214,7 +215,7 @@ func (p *Provider) see(z zone.Name, e entry, now []provider.Part) *view {
 		moved = moved || was.Digest != part.Live.Digest || was.Exists != part.Live.Exists
 		before[i] = provider.Part{Provider: part.Provider, Live: &was}
 	}
-	v.before, v.live, v.under = before, combine(z, before), moved
+	v.before, v.live, v.under = before, Combine(z, before), moved
 	if moved {
 		v.live.Serial = e.SerialBefore
 	}
@@ -225,6 +226,29 @@ func (p *Provider) see(z zone.Name, e entry, now []provider.Part) *view {
 func (p *Provider) inSteps(i int) bool {
 	_, ok := p.o.Members[i].Provider.(provider.Resumer)
 	return ok
+}
+
+// Unmanaged lists what is in the zone at any member and stays there as it is.
+func (p *Provider) Unmanaged(ctx context.Context, z zone.Name) ([]provider.Unmanaged, error) {
+	var all []provider.Unmanaged
+	for _, m := range p.o.Members {
+		u, ok := m.Provider.(interface {
+			Unmanaged(ctx context.Context, z zone.Name) ([]provider.Unmanaged, error)
+		})
+		if !ok {
+			continue
+		}
+		its, err := u.Unmanaged(ctx, z)
+		if err != nil {
+			return nil, fmt.Errorf("provider %s: %w", m.Name, err)
+		}
+		for _, one := range its {
+			if !slices.ContainsFunc(all, func(had provider.Unmanaged) bool { return had.Name == one.Name && had.Type == one.Type }) {
+				all = append(all, one)
+			}
+		}
+	}
+	return all, nil
 }
 
 // Resumes implements provider.Resumer, for when the journal is lost, and for a member that

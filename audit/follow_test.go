@@ -106,7 +106,7 @@ func TestClosedBehindABrokenIndex(t *testing.T) {
 	if err := l.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("closed with %v", err)
 	}
-	x, err := openIndex(t.Context(), o.Dir)
+	x, err := openIndex(t.Context(), o.database())
 	if err != nil {
 		t.Fatal(err)
 	}

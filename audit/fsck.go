@@ -2,11 +2,9 @@ package audit
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -54,17 +52,14 @@ func (in *Inspection) index(ctx context.Context, dir string) error {
 		in.Compared, in.Note = true, "there is no index; the next start makes it from the log"
 		return nil
 	}
-	query := url.Values{"mode": {"ro"}, "immutable": {"1"}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: query.Encode()}).String())
-	if err != nil {
-		return fmt.Errorf("index: %w", err)
-	}
-	defer db.Close()
-	x := &Index{path: file, readers: db, writer: db}
-	var version int
-	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil || version != schemaVersion {
+	x, err := sqliteFile(file).readOnly(ctx, true)
+	if errors.Is(err, errStale) {
 		return in.stale(ctx)
 	}
+	if err != nil {
+		return err
+	}
+	defer x.close()
 	if in.Index, err = x.size(ctx); err == nil {
 		_, err = x.compare(ctx, filepath.Join(dir, logDir), in.Log)
 	}

@@ -53,7 +53,7 @@ func TestInspect(t *testing.T) {
 			changeIndex(t, dir, "DELETE FROM events WHERE idx = (SELECT max(idx) FROM events)")
 		}, note: "1 events behind", compared: true},
 		"ahead": {damage: func(t *testing.T, dir string) {
-			changeIndex(t, dir, "INSERT INTO events SELECT idx+1, event_id, time, action, actor, change, app, zone, record, json FROM events ORDER BY idx DESC LIMIT 1")
+			changeIndex(t, dir, "INSERT INTO events SELECT idx+1, json FROM events ORDER BY idx DESC LIMIT 1")
 		}, problem: "end of the log was lost", compared: true},
 		"another event": {damage: func(t *testing.T, dir string) {
 			changeIndex(t, dir, "UPDATE events SET json = '{}'")
@@ -98,7 +98,7 @@ func TestInspect(t *testing.T) {
 // changeIndex writes to the index of a closed log as somebody else could.
 func changeIndex(t *testing.T, dir, statement string) {
 	t.Helper()
-	x, err := openIndex(t.Context(), dir)
+	x, err := openIndex(t.Context(), sqliteFile(filepath.Join(dir, indexFile)))
 	if err != nil {
 		t.Fatal(err)
 	}

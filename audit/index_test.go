@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -32,7 +33,11 @@ func story(t testing.TB, o Options) *Log {
 		{"", "", "ana", SignIn}, // 9
 		{"c1", "", "slipway", RefuseVote},
 	} {
-		add(t, l, Event{Actor: Actor{ID: s.actor, Role: "r"}, Action: s.action, Change: s.change,
+		digest := map[string]string{"verdict": "sha256:" + strings.Repeat("0"+s.change+"0", 16)}
+		if s.change == "" {
+			digest = nil
+		}
+		add(t, l, Event{Actor: Actor{ID: s.actor, Role: "r"}, Action: s.action, Change: s.change, GitCommit: "commit" + s.app, ArtifactRefs: digest,
 			Timestamp: at.Add(time.Duration(i) * time.Hour),
 			Resource:  Resource{App: s.app, Zone: "zone" + s.app, Record: "record" + s.app}})
 	}
@@ -60,6 +65,9 @@ func TestQueries(t *testing.T) {
 		{"after zero", Query{After: 0, HasAfter: true, Limit: 1}, []uint64{1}},
 		{"before", Query{Actor: "ana", Before: 7, HasBefore: true, Newest: true}, []uint64{4, 1}},
 		{"time", Query{From: at(1), To: at(3)}, []uint64{2, 3}},
+		{"commit", Query{Commit: "commitapp1"}, []uint64{1, 3, 4}},
+		{"document", Query{Document: "sha256:" + strings.Repeat("0c20", 16)}, []uint64{2, 6}},
+		{"document of nobody", Query{Document: "sha256:" + strings.Repeat("0c21", 16)}, []uint64{}},
 		{"nothing", Query{Change: "c' OR ''='"}, []uint64{}},
 	}
 	for _, tt := range tests {

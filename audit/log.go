@@ -45,10 +45,19 @@ type Options struct {
 	Origin string      // checkpoint origin, for example "slipway.finmicro.example/log"
 	Events *key.Signer // signs events
 	Log    *key.Signer // signs checkpoints (C2SP signed-note, Ed25519)
+	Index  *Database   // where the index is kept; default: index.db below Dir
 
 	Now    func() time.Time // default time.Now
 	Random io.Reader        // for event IDs; default crypto/rand.Reader
 	Logger *slog.Logger     // default slog.Default()
+}
+
+// database is where the index is.
+func (o *Options) database() database {
+	if o.Index != nil {
+		return server{o.Index}
+	}
+	return sqliteFile(filepath.Join(o.Dir, indexFile))
 }
 
 func (o *Options) complete() error {
@@ -205,7 +214,7 @@ func (l *Log) openIndex(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	l.index, err = openIndex(ctx, l.o.Dir)
+	l.index, err = openIndex(ctx, l.o.database())
 	if err == nil {
 		l.indexed, err = l.index.compare(ctx, path, size)
 	}
@@ -217,7 +226,7 @@ func (l *Log) openIndex(ctx context.Context, path string) error {
 			l.index.close()
 		}
 		l.indexed = 0
-		l.index, err = createIndex(ctx, l.o.Dir)
+		l.index, err = createIndex(ctx, l.o.database())
 	}
 	if err != nil {
 		return err

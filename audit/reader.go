@@ -3,12 +3,10 @@ package audit
 import (
 	"context"
 	"crypto"
-	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -80,7 +78,7 @@ func OpenReader(ctx context.Context, dir string) (*Reader, error) {
 	if r.index, err = readIndex(ctx, dir, r.size); err != nil {
 		return nil, fmt.Errorf("audit log %s: %w", dir, err)
 	}
-	r.close = r.index.readers.Close
+	r.close = r.index.close
 	return r, nil
 }
 
@@ -91,32 +89,21 @@ func readIndex(ctx context.Context, dir string, size uint64) (*Index, error) {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("it has no index to find events with. %s: %w", help, err)
 	}
-	query := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(10000)"}}
-	if info, err := os.Stat(file + "-wal"); err != nil || info.Size() == 0 {
-		query.Set("immutable", "1") // nothing is apart, so a directory that nobody may write to will do
+	info, err := os.Stat(file + "-wal")
+	alone := err != nil || info.Size() == 0 // nothing is apart, so a directory that nobody may write to will do
+	x, err := sqliteFile(file).readOnly(ctx, alone)
+	if errors.Is(err, errStale) {
+		return nil, fmt.Errorf("its index is of another version or damaged. %s: %w", help, err)
 	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: query.Encode()}).String())
 	if err != nil {
-		return nil, fmt.Errorf("index: %w", err)
+		return nil, err
 	}
-	x := &Index{path: file, readers: db, writer: db}
-	var version int
-	err = db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
-	var known uint64
-	if err == nil && version == schemaVersion {
-		known, err = x.size(ctx)
-	}
-	switch {
-	case err == nil && known < size:
+	known, err := x.size(ctx)
+	if err == nil && known < size {
 		err = fmt.Errorf("its index has %d of the %d events. %s", known, size, help)
-	case err == nil && version != schemaVersion:
-		err = fmt.Errorf("its index is of another version. %s", help)
-	}
-	if err == nil {
-		err = x.prepareFind(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, x.close())
 	}
 	return x, nil
 }

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-const reindexBatch = 4096 // events a transaction
+const reindexBatch = maxSpan // events a transaction
 
 // Reindex drops the index below dir and rebuilds it from the log's files alone.
 func Reindex(ctx context.Context, o Options, progress func(done, total uint64)) error {
@@ -30,7 +30,7 @@ func Reindex(ctx context.Context, o Options, progress func(done, total uint64)) 
 	if err != nil {
 		return fmt.Errorf("reindex: %s: %w", treeStateFile, err)
 	}
-	index, err := createIndex(ctx, o.Dir)
+	index, err := createIndex(ctx, o.database())
 	if err != nil {
 		return fmt.Errorf("reindex: %w", err)
 	}
@@ -108,9 +108,9 @@ func (x *Index) compare(ctx context.Context, log string, size uint64) (uint64, e
 	if known > size {
 		return 0, fmt.Errorf("the log has %d events, but its index has already seen %d: the end of the log was lost or removed. %s", size, known, advice)
 	}
-	var raw []byte
-	if err := x.writer.QueryRowContext(ctx, "SELECT json FROM events WHERE idx = ?", known-1).Scan(&raw); err != nil {
-		return 0, errors.Join(errStale, err)
+	raw, err := x.raw(ctx, known-1)
+	if err != nil {
+		return 0, err
 	}
 	for e, err := range entries(ctx, log, known-1, known) {
 		if err != nil {

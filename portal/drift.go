@@ -162,7 +162,7 @@ type chartBar struct {
 // The chart's drawing: as wide as twelve bars, and this high.
 const (
 	chartHeight = 100
-	barStep     = 50
+	barStep     = 56
 )
 
 func (s *server) driftMonthPage(w http.ResponseWriter, r *request) error {
@@ -202,8 +202,8 @@ func chart(m *drift.Month) []chartBar {
 	return out
 }
 
-// Width is the width of the chart's drawing.
-func (v monthView) Width() int { return len(v.Chart) * barStep }
+// Width is the width of the drawing, with room for the words below the first bar and the last.
+func (v monthView) Width() int { return len(v.Chart)*barStep + 16 }
 
 // Spoken is the chart in words.
 func (v monthView) Spoken() string {

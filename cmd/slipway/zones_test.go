@@ -59,7 +59,11 @@ func generateZone(z, n int) []byte {
 		case 0:
 			b = fmt.Appendf(b, "  ttl: 300\n  type: A\n  values:\n  - 10.%d.%d.%d\n", z%200, i>>8%250, i%250+1)
 		case 1:
-			b = fmt.Appendf(b, "  ttl: 300\n  type: AAAA\n  value: 2001:db8::%x:%x:%x\n", z+1, i>>16+1, i&0xffff+1)
+			address := fmt.Sprintf("2001:db8::%x:%x", z+1, i+1)
+			if i >= 1<<16-1 {
+				address = fmt.Sprintf("2001:db8::%x:%x:%x", z+1, (i+1)>>16, (i+1)&0xffff)
+			}
+			b = fmt.Appendf(b, "  ttl: 300\n  type: AAAA\n  value: %s\n", address)
 		case 2:
 			b = fmt.Appendf(b, "  ttl: 3600\n  type: CNAME\n  value: host-%06d.z%d.finmicro.example.\n", i-2, z)
 		case 3:

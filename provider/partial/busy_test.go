@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,8 +22,9 @@ import (
 type writer func(ctx context.Context, set zone.RRSet, remove bool) error
 
 // busy has Slipway apply change after change while somebody else writes all the time. Every apply is made, nothing that the
-// other has written is lost, and nothing that it has taken out comes back.
-func busy(t *testing.T, whole provider.Provider, write writer) {
+// other has written is lost, and nothing that it has taken out comes back. journal: the provider remembers its receipts
+// apart from the zone.
+func busy(t *testing.T, whole provider.Provider, journal bool, write writer) {
 	const least = 30 // applies, and half as many records of the other
 	mine := func(i int) []zone.RRSet {
 		sets := []zone.RRSet{set("app", "A", fmt.Sprintf("192.0.2.%d", i%256)), set("fixed", "A", "192.0.2.1")}
@@ -70,6 +72,10 @@ func busy(t *testing.T, whole provider.Provider, write writer) {
 		if err != nil || !r.Applied || r.Before != live.Digest || r.After != provider.Digest(mine(i)) {
 			t.Fatalf("apply %d: %+v, %v", i, r, err)
 		}
+		// Run again, as after a kill: whatever others did since, it was this apply.
+		if again, err := p.Apply(t.Context(), plan); err != nil || journal && !reflect.DeepEqual(again, r) {
+			t.Fatalf("apply %d, run again: %+v, then %+v, %v", i, r, again, err)
+		}
 	}
 	stop()
 	if err := <-failed; err != nil {
@@ -103,7 +109,7 @@ func TestBusyBIND(t *testing.T) {
 	if !s.Reset(z) {
 		t.Fatal("no zone")
 	}
-	busy(t, update(t, s.Server, t.TempDir()), func(ctx context.Context, set zone.RRSet, remove bool) error {
+	busy(t, update(t, s.Server, t.TempDir()), true, func(ctx context.Context, set zone.RRSet, remove bool) error {
 		m := new(dns.Msg)
 		m.SetUpdate(z.FQDN())
 		rr, err := dns.NewRR(fmt.Sprintf("%s %d IN %s %s", set.Name.FQDN(), set.TTL, set.Type, set.Values[0]))
@@ -142,7 +148,7 @@ func busyFiles(t *testing.T, as func(*zonefile.Provider) provider.Provider) {
 		t.Fatal(err)
 	}
 	other := files(t, dir) // as another process would
-	busy(t, as(whole), func(ctx context.Context, set zone.RRSet, remove bool) error {
+	busy(t, as(whole), false, func(ctx context.Context, set zone.RRSet, remove bool) error {
 		time.Sleep(time.Millisecond) // as nobody writes without a pause
 		for {
 			live, err := other.Read(ctx, z)

@@ -12,6 +12,7 @@ import (
 // a time.
 func (p Provider) Scoped(scope provider.Scope) provider.Provider {
 	s := p.service
+	s.shared = true
 	read := s.Read
 	s.Read = func(ctx context.Context, z zone.Name) (Zone, error) {
 		whole, err := read(ctx, z)

@@ -50,6 +50,8 @@ type Service struct {
 
 	Now   func() time.Time                                 // default time.Now
 	Sleep func(ctx context.Context, d time.Duration) error // default Pause
+
+	shared bool // others change the zone too, and count its serial up
 }
 
 // Provider is what every provider of a service does in the same way: it reads and applies by a

@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	if dir, ok := strings.CutPrefix(os.Getenv(childEnv), "holding "); ok {
 		os.Exit(holding(dir))
 	}
+	if spec, ok := strings.CutPrefix(os.Getenv(childEnv), "between "); ok {
+		os.Exit(between(spec))
+	}
 	if spec := os.Getenv(childEnv); spec != "" {
 		os.Exit(child(spec))
 	}

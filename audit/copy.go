@@ -12,6 +12,7 @@ import (
 	"github.com/transparency-dev/tessera/api/layout"
 	"golang.org/x/mod/sumdb/note"
 
+	"slipway/audit/witness"
 	"slipway/internal/durable"
 )
 
@@ -37,7 +38,8 @@ func (k Keys) OpenTip(raw []byte) (Tip, error) {
 	return Tip{Size: cp.Size, Root: cp.Hash, Raw: bytes.Clone(raw)}, nil
 }
 
-// ReadTip reads the published checkpoint of the log below dir.
+// ReadTip reads the published checkpoint of the log below dir, with the signatures of the
+// witnesses when they have signed it by now.
 func ReadTip(dir string, keys Keys) (Tip, error) {
 	raw, err := readBounded(filepath.Join(dir, logDir, checkpointFile), maxState)
 	if err != nil {
@@ -46,6 +48,13 @@ func ReadTip(dir string, keys Keys) (Tip, error) {
 	tip, err := keys.OpenTip(raw)
 	if err != nil {
 		return Tip{}, fmt.Errorf("audit log %s: %s: %w", dir, checkpointFile, err)
+	}
+	// One that does not fit where checkpoints are read from is left out: a copy without the
+	// witnesses is still one.
+	if raw, err := readBounded(filepath.Join(CosignedDir(dir), witness.File), maxState); err == nil {
+		if cosigned, err := keys.OpenTip(raw); err == nil && cosigned.Size == tip.Size && bytes.Equal(cosigned.Root, tip.Root) {
+			return cosigned, nil
+		}
 	}
 	return tip, nil
 }

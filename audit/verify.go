@@ -120,6 +120,7 @@ type verifier struct {
 	witnesses   *Witnesses     // nil: none are asked for
 	roots       *x509.CertPool // of timestamps; nil: they are not looked at
 	stampEvents []stampEvent   // found by history
+	published   []byte         // the checkpoint, when it is good
 }
 
 // stopped ends a run early, and says why.
@@ -196,6 +197,7 @@ func (v *verifier) checkpoint(origin string, logKey note.Verifier) *log.Checkpoi
 		return nil
 	}
 	v.report.Size, v.report.Root = cp.Size, base64.StdEncoding.EncodeToString(cp.Hash)
+	v.published = raw
 	return cp
 }
 

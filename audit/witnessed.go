@@ -98,6 +98,10 @@ func (v *verifier) cosigned(ctx context.Context, all []witness.Kept, origin stri
 			return nil, err
 		}
 	}
+	// A copy of a log can have the signatures in the checkpoint itself.
+	if by, err := v.witnesses.Policy.Cosignatures(v.published); err == nil && len(by) > 0 {
+		take(path.Join(logDir, checkpointFile), v.published)
+	}
 	for i, raw := range v.witnesses.Checkpoints {
 		take(fmt.Sprintf("checkpoint %d of those given", i+1), raw)
 	}

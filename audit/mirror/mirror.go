@@ -139,10 +139,25 @@ func (m *Mirror) pass(ctx context.Context, tip audit.Tip, seal bool) error {
 	if err := m.copyBundles(ctx, tip, from, sums); err != nil {
 		return err
 	}
-	if tip.Size == m.sealed.Size || !seal && m.sealed.Raw != nil && m.o.Now().Sub(m.when) < m.o.Every {
+	if tip.Size == m.sealed.Size {
+		return m.cosigned(ctx, tip)
+	}
+	if !seal && m.sealed.Raw != nil && m.o.Now().Sub(m.when) < m.o.Every {
 		return nil
 	}
 	return m.seal(ctx, tip)
+}
+
+// cosigned puts the checkpoint there once more when witnesses have signed it meanwhile.
+func (m *Mirror) cosigned(ctx context.Context, tip audit.Tip) error {
+	if len(tip.Raw) <= len(m.sealed.Raw) {
+		return nil
+	}
+	if err := m.o.Store.Put(ctx, checkpointName(tip), tip.Raw); err != nil {
+		return err
+	}
+	m.sealed = tip
+	return nil
 }
 
 // extends compares checkpoints by themselves.

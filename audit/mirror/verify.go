@@ -176,7 +176,7 @@ func (v *reading) list(ctx context.Context) error {
 		case a.Size > b.Size:
 			return 1
 		}
-		return 0
+		return len(a.Raw) - len(b.Raw) // the one that witnesses have signed comes last
 	})
 	return nil
 }

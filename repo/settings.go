@@ -323,6 +323,10 @@ func (p *settingsParser) finish() {
 	}
 	for _, f := range p.zones {
 		z := s.Zones[p.name(f.key, "zone")]
+		if len(z.Providers) > 1 && z.DNSSEC == "required" {
+			p.fail(f.key, "serve it by one provider, or leave dnssec out",
+				"zone %s is signed and names several providers: each would sign with keys of its own, and whoever checks signatures would take the answers of all but one for forged (RFC 8901)", f.name)
+		}
 		for _, name := range z.Providers {
 			if _, ok := s.Providers[name]; !ok {
 				p.fail(f.key, "add it under providers, or name one of: "+strings.Join(slices.Sorted(maps.Keys(s.Providers)), ", "),

@@ -106,6 +106,7 @@ func TestSettingsFaults(t *testing.T) {
 		{"bad address", "administrators: [ana]\n", `administrators: "ana" is not an e-mail address`},
 		{"provider twice in a zone", "providers: {a: {type: x}}\nzones:\n  x.example: {provider: [a, a]}\n", "names provider a twice"},
 		{"second provider unknown", "providers: {a: {type: x}}\nzones:\n  x.example: {provider: [a, b]}\n", `names provider "b", which is not defined`},
+		{"several that would sign", "providers: {a: {type: x}, b: {type: x}}\nzones:\n  x.example: {provider: [a, b], dnssec: required}\n", "each would sign with keys of its own"},
 		{"no provider in the list", "zones:\n  x.example: {provider: []}\n", "names 0 providers"},
 		{"share without a sign", "apply: {max-deletes: 30}\n", `apply max-deletes: "30" is not a share between 1% and 100%`},
 		{"auto-revert of anything", "zones:\n  x.example: {auto-revert: {a-day: 2}}\n", "does not say how many record sets"},

@@ -64,7 +64,7 @@ func plainNumber(s string) (int, bool) {
 func (f *File) plainSet(b *block) (RRSet, bool) {
 	var r RRSet
 	line, text, _ := strings.Cut(b.text, "\n")
-	if f.crlf || len(line) != len(b.key)+1 || line[len(b.key)] != ':' || line[:len(b.key)] != b.key {
+	if f.crlf || !plainKey(line, b.key) {
 		return r, false
 	}
 	name, err := f.nameOf(b.key, b.line)
@@ -127,6 +127,18 @@ func (f *File) plainSet(b *block) (RRSet, bool) {
 	return r, true
 }
 
+// plainKey says whether a line is a key and nothing more.
+func plainKey(line, key string) bool {
+	rest, ok := strings.CutSuffix(line, ":")
+	if !ok {
+		return false
+	}
+	if len(rest) == len(key)+2 && rest[0] == '\'' && rest[len(rest)-1] == '\'' {
+		return rest[1:len(rest)-1] == key && strings.IndexByte(key, '\'') < 0
+	}
+	return key != "" && rest == key
+}
+
 // plainScalar reads a value that stands in YAML without quotes, and means the same to
 // every reader of YAML.
 func plainScalar(typ, s string) (string, bool) {
@@ -137,8 +149,13 @@ func plainScalar(typ, s string) (string, bool) {
 	switch typ {
 	case "A", "AAAA", "ALIAS", "CNAME", "DNAME", "NS", "PTR":
 		// A name or an address has no character that YAML knows, but for colons and what stands first.
-		ok := (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '_') && s[len(s)-1] != ':' && plainValue(typ, s)
-		return s, ok
+		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '_') || s[len(s)-1] == ':' {
+			return "", false
+		}
+		if typ != "A" && typ != "AAAA" && s[len(s)-1] != '.' && strings.IndexByte(s, '.') > 0 {
+			s += "." // octoDNS's names are absolute with it or without
+		}
+		return s, plainValue(typ, s)
 	case "TXT":
 		first := c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 		if !first || len(s) > maxPlainText || s[len(s)-1] == ' ' || s[len(s)-1] == ':' || s == "null" || s == "Null" || s == "NULL" ||

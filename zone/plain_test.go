@@ -52,9 +52,14 @@ func TestPlainSet(t *testing.T) {
 		{"www:\n  value: 192.0.2.1\n  type: A\n  ttl: 0\n", true},
 		{"www:\n  ttl: 300\n  type: AAAA\n  values:\n  - 2001:db8::1\n  - 2001:db8::2\n", true},
 		{"www:\n  ttl: 300\n  type: A\n  values:\n    - 192.0.2.2\n    - 192.0.2.1\n    - 192.0.2.2\n", true},
-		{"'*':\n  type: A\n  value: 192.0.2.1\n", false},
+		{"'*':\n  type: A\n  value: 192.0.2.1\n", true},
+		{"'':\n  type: A\n  value: 192.0.2.1\n", true},
+		{"\"www\":\n  type: A\n  value: 192.0.2.1\n", false},
+		{"'www' :\n  type: A\n  value: 192.0.2.1\n", false},
 		{"www:\n  type: CNAME\n  value: a.example.\n", true},
-		{"www:\n  type: CNAME\n  value: a.example\n", false},
+		{"www:\n  type: CNAME\n  value: a.example\n", true},
+		{"www:\n  type: CNAME\n  value: a\n", false},
+		{"www:\n  type: PTR\n  value: 1.5\n", true},
 		{"www:\n  type: CNAME\n  value: null.\n", true},
 		{"www:\n  type: CNAME\n  value: -a.example.\n", false},
 		{"www:\n  type: TXT\n  value: v=spf1 -all\n", true},
@@ -110,6 +115,7 @@ func FuzzPlainSet(f *testing.F) {
 	f.Add("www:\n  ttl: 300\n  type: AAAA\n  values:\n  - 2001:db8::1\n  - 2001:db8::2\n")
 	f.Add("a:\n  type: CNAME\n  value: a.example.\nb:\n  type: TXT\n  value: v=spf1 -all\n")
 	f.Add("a:\n  type: TXT\n  values:\n    - null\n    - y\n    - 0x1f\n    - 1:20\n")
+	f.Add("'':\n  type: NS\n  values:\n    - a.example\n    - b.example.\n'a':\n  type: TXT\n  value: x\n")
 	f.Add("a:\n  type: PTR\n  value: ~\n  ttl: 1\n")
 	f.Fuzz(func(t *testing.T, src string) {
 		if z, err := ParseYAML("example.com", "x", src); err == nil {

@@ -10,12 +10,14 @@ import (
 
 // showPlan prints a plan, zone by zone. What failed is not in it: that goes to standard error.
 func (t *tool) showPlan(p *livePlan) error {
-	creates, updates, deletes, changed := 0, 0, 0, 0
+	creates, updates, deletes := 0, 0, 0
+	zones, changed := map[zone.Name]bool{}, map[zone.Name]bool{} // a zone may have several providers
 	for _, one := range p.Plans {
+		zones[one.Zone] = true
 		if len(one.Edits) == 0 {
 			continue
 		}
-		changed++
+		changed[one.Zone] = true
 		creates, updates, deletes = creates+one.Counts.Creates, updates+one.Counts.Updates, deletes+one.Counts.Deletes
 		t.showZonePlan(one)
 		fmt.Fprintln(t.stdout)
@@ -25,14 +27,14 @@ func (t *tool) showPlan(p *livePlan) error {
 	}
 	left := ""
 	if len(p.Failed) > 0 {
-		left = fmt.Sprintf(" There is no plan for %s.", plural(len(p.Failed), "more zone"))
+		left = fmt.Sprintf(" There is no plan for %d more.", len(p.Failed))
 	}
-	if changed == 0 {
-		_, err := fmt.Fprintf(t.stdout, "Nothing to do: %s as the repository says.%s %s\n", are(len(p.Plans)), left, t.paint(dim, p.Digest))
+	if len(changed) == 0 {
+		_, err := fmt.Fprintf(t.stdout, "Nothing to do: %s as the repository says.%s %s\n", are(len(zones)), left, t.paint(dim, p.Digest))
 		return err
 	}
 	_, err := fmt.Fprintf(t.stdout, "%d to create, %d to change, %d to delete in %d of %s, in this order.%s %s\n",
-		creates, updates, deletes, changed, plural(len(p.Plans), "zone"), left, t.paint(dim, p.Digest))
+		creates, updates, deletes, len(changed), plural(len(zones), "zone"), left, t.paint(dim, p.Digest))
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/transparency-dev/merkle/proof"
@@ -50,6 +51,9 @@ type Server struct {
 	logs   map[string]*memory // by origin; not changed
 	rates  *rates
 	unlock func() error
+
+	gate   sync.RWMutex // read-held while something is signed; held to close
+	closed bool         // under gate
 }
 
 // Init gives the witness in dir its name and its key, or finds that it has them, and
@@ -166,8 +170,19 @@ func (s *Server) openLogs() error {
 // VerifierKey is what others check this witness's cosignatures with.
 func (s *Server) VerifierKey() string { return s.signer.vkey }
 
-// Close lets go of the directory.
-func (s *Server) Close() error { return s.unlock() }
+// Close waits for what is being signed and lets go of the directory. Nothing is signed
+// from then on: another process may do so.
+func (s *Server) Close() error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.unlock()
+}
+
+var errClosed = errors.New("the witness is closed")
 
 // Handler serves add-checkpoint of C2SP tlog-witness, and for reading the newest signed
 // checkpoint of each log and the witness's verifier key.
@@ -254,6 +269,11 @@ func (s *Server) serveAdd(w http.ResponseWriter, r *http.Request) {
 
 // add goes through the checks of C2SP tlog-witness in their order, and signs.
 func (s *Server) add(ctx context.Context, body []byte) (line string, err error) {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.closed {
+		return "", errClosed
+	}
 	r, err := parseRequest(body)
 	if err != nil {
 		return "", refused(http.StatusBadRequest, "%s", err)

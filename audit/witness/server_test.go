@@ -228,8 +228,15 @@ func TestWitnessRemembers(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	vkey := s.VerifierKey()
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if status, text, _ := post(t, web.URL, honest.request(t, 10, 11)); status != 500 {
+		t.Error("signed by a witness that is closed", status, text)
+	}
 	web.Close()
-	s.Close()
 
 	s, web = newServer(t, dir, ServerOptions{})
 	if s.VerifierKey() != vkey {

@@ -168,7 +168,8 @@ func (s *Service) Retry(ctx context.Context, by identity.Person, id string) (lif
 	case st.Phase != lifecycle.Failed:
 		return st, fault(Conflict, "", "Nothing of this change has failed: it is %s.", st.Phase)
 	}
-	if st.Resume == lifecycle.Merged {
+	s.relooks.forget(id)
+	if st.Resume == lifecycle.Merged || st.Resume == lifecycle.Held {
 		pending, err := s.pendingZones(ctx, st)
 		if err != nil {
 			return st, explain("read the change", err)

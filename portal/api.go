@@ -257,7 +257,7 @@ func (s *server) detail(ctx context.Context, p identity.Person, id string) (deta
 	if err != nil {
 		return detail{}, err
 	}
-	return detail{st, verdict, events, s.plans(ctx, st)}, nil
+	return detail{st, verdict, events, s.plans(ctx, p, st)}, nil
 }
 
 func (s *server) apiChange(w http.ResponseWriter, r *request) error {

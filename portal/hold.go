@@ -37,17 +37,21 @@ type plan struct {
 }
 
 // plans are what the stopped applies of a change would do.
-func (s *server) plans(ctx context.Context, st lifecycle.State) []plan {
+func (s *server) plans(ctx context.Context, p identity.Person, st lifecycle.State) []plan {
 	var all []plan
 	for _, h := range st.Held {
-		edits, _ := s.planned(ctx, h)
+		edits, _ := s.planned(ctx, p, h)
 		all = append(all, plan{Zone: h.Zone, Digest: h.Plan, Why: h.Why, Edits: append([]zone.Edit{}, edits[:min(len(edits), maxEdits)]...), More: max(len(edits)-maxEdits, 0)})
 	}
 	return all
 }
 
-// planned reads the document of a stopped apply. Documents can be erased: what happened stays on record without them.
-func (s *server) planned(ctx context.Context, h lifecycle.Hold) (edits []zone.Edit, known bool) {
+// planned reads the document of a stopped apply. Documents can be erased: what happened stays on record without
+// them. A third party is not shown it, since there may be more in it than they asked for.
+func (s *server) planned(ctx context.Context, reader identity.Person, h lifecycle.Hold) (edits []zone.Edit, known bool) {
+	if !isInsider(reader) {
+		return nil, true
+	}
 	raw, err := s.Record.Documents().Get(ctx, h.Document)
 	var p struct {
 		Edits []zone.Edit `json:"edits"`
@@ -71,7 +75,7 @@ func (s *server) heldPlans(ctx context.Context, p identity.Person, st lifecycle.
 	}
 	var all []heldPlan
 	for _, h := range st.Held {
-		edits, known := s.planned(ctx, h)
+		edits, known := s.planned(ctx, p, h)
 		v := heldPlan{Hold: h, Edits: recordEdits(edits[:min(len(edits), maxEdits)]), More: max(len(edits)-maxEdits, 0), Known: known}
 		if h.Release == nil {
 			refusal := flow.MayRelease(settings, p, st, h, s.Now())

@@ -35,6 +35,28 @@ func (d *desk) ReleaseApply(ctx context.Context, by identity.Person, id string, 
 	return st, err
 }
 
+// stop puts an approved change on main and stops its apply.
+func (d *desk) stop(ctx context.Context, id string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	const z = "apps.finmicro.example"
+	set := zone.RRSet{Name: "till." + z, Type: "A", TTL: 300, Values: []string{"192.0.2.44"}}
+	raw, err := json.Marshal(map[string][]zone.Edit{"edits": {{Op: zone.Delete, Zone: z, Name: set.Name, Type: set.Type, Before: &set}}})
+	if err != nil {
+		return err
+	}
+	document, err := d.log.Documents().Put(ctx, raw)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		d.record(ctx, id, identity.Person{}, audit.MergeChange, lifecycle.MergeDetails{ZoneCount: 1, Zones: []string{z}}, func(e *audit.Event) { e.GitCommit = strings.Repeat("cd", 20) }),
+		d.record(ctx, id, identity.Person{}, audit.HoldApply, lifecycle.HoldDetails{
+			Plan: digest("plan"), Deletes: 1, Live: 3, Limit: "30% deletes", Why: "in zone " + z + " it would delete 1 of its 3 record sets (33.4%), where at most 30% are expected at once", Groups: []string{"infosec"},
+		}, func(e *audit.Event) { e.Resource.Zone = z; e.ArtifactRefs["plan"] = document }),
+	)
+}
+
 // release is one person's word at a door.
 type release struct {
 	by           guest

@@ -289,7 +289,9 @@ func (b *bench) shots() []shot {
 	b.decide(ivy, scheduled, "approve", "")
 	b.desk.held = true
 	approved := b.ask(ana, filled("name", "held", "host", "held"))
+	stopped := b.ask(ana, filled("name", "closing", "host", "closing"))
 	b.desk.held = false
+	must(b.desk.stop(ctx, stopped))
 	failed := b.ask(tess, external("stuck"))
 	b.decide(ivy, failed, "approve", "")
 	stuck := b.ask(ana, external("stuck2"))
@@ -341,6 +343,8 @@ func (b *bench) shots() []shot {
 		get("change-scheduled", ana, "/changes/"+scheduled, 200, "1 Mar 2027, 09:00 UTC"),
 		get("change-approved", ana, "/changes/"+approved, 200, "now put on record"),
 		get("change-failed", admin, "/changes/"+stuck, 200, "Try again"),
+		get("change-held", ana, "/changes/"+stopped, 200, "so somebody else must approve it"),
+		get("change-held-approver", ivy, "/changes/"+stopped, 200, "Why it may go ahead"),
 		get("change-unknown", ana, "/changes/none", 404, "There is no such change"),
 		get("inbox", ivy, "/inbox", 200, "Why it needs you"),
 		get("inbox-empty", bob, "/inbox", 200, "Nothing waits"),

@@ -346,6 +346,8 @@ func (c *Client) events(ctx context.Context, q audit.Query) ([]audit.Receipt, er
 	text(v, "record", q.Record)
 	text(v, "actor", q.Actor)
 	text(v, "action", string(q.Action))
+	text(v, "commit", q.Commit)
+	text(v, "document", q.Document)
 	moment(v, "from", q.From)
 	moment(v, "to", q.To)
 	number(v, "limit", q.Limit)

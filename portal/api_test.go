@@ -78,6 +78,20 @@ func TestAPIOneChangeAllTheWay(t *testing.T) {
 	if d := decode(t, b.call(ivy, "GET", "/api/v1/events?action=approve-change&change="+id, "")); len(d.Events) != 1 || d.Events[0].Event.Actor.ID != ivy {
 		t.Errorf("events: %+v", d.Events)
 	}
+	all := decode(t, b.call(ivy, "GET", "/api/v1/events?change="+id, "")).Events
+	for _, r := range all {
+		if commit := r.Event.GitCommit; commit != "" {
+			d := decode(t, b.call(ivy, "GET", "/api/v1/events?commit="+commit, ""))
+			if len(d.Events) == 0 || d.Events[0].Event.GitCommit != commit {
+				t.Errorf("events of commit %s: %+v", commit, d.Events)
+			}
+		}
+		for _, digest := range r.Event.ArtifactRefs {
+			if d := decode(t, b.call(ivy, "GET", "/api/v1/events?limit=1&document="+digest, "")); len(d.Events) != 1 {
+				t.Errorf("events that refer to %s: %+v", digest, d.Events)
+			}
+		}
+	}
 }
 
 func TestAWaitEndsWhenItHappens(t *testing.T) {

@@ -159,7 +159,7 @@ func (s *server) ownEvents(ctx context.Context, p identity.Person, q audit.Query
 func eventQuery(v url.Values) (audit.Query, error) {
 	q := audit.Query{
 		Change: v.Get("change"), App: v.Get("app"), Zone: v.Get("zone"), Record: v.Get("record"), Actor: v.Get("actor"),
-		Action: audit.Action(v.Get("action")), Newest: isSet(v, "newest"),
+		Action: audit.Action(v.Get("action")), Commit: v.Get("commit"), Document: v.Get("document"), Newest: isSet(v, "newest"),
 	}
 	var err error
 	if q.Limit, err = number(v, "limit", maxEvents, maxEvents); err != nil {

@@ -42,6 +42,7 @@ the server, as far as you may see them.
 With --format json every line is one event with its place in the log.`,
 		Example: `  slipway audit log --app expense-tracker
   slipway audit log --action approve-change --from 2027-01-01
+  slipway audit log --commit "$(git rev-parse HEAD)"
   slipway audit log --dir slipway-data/audit --format json | jq .event.actor.id`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -94,6 +95,8 @@ func selectEvents(p *pflag.FlagSet, q *audit.Query, action *string) {
 	p.StringVar(&q.Record, "record", "", "only events of this name")
 	p.StringVar(&q.Actor, "actor", "", "only what this person did")
 	p.StringVar(action, "action", "", "only this action, for example approve-change")
+	p.StringVar(&q.Commit, "commit", "", "only events that name this commit of the zones repository, in full")
+	p.StringVar(&q.Document, "document", "", "only events that refer to the document with this digest, sha256:…")
 }
 
 // events are the log's: from its files, oldest first, or from the server as the query says.
@@ -125,7 +128,7 @@ func (t *tool) showEvents(source iter.Seq2[audit.Receipt, error], q audit.Query,
 		if err != nil {
 			return err
 		}
-		if !selects(q, r.Event) {
+		if !q.Selects(&r.Event) {
 			continue
 		}
 		if backwards {
@@ -149,22 +152,6 @@ func (t *tool) showEvents(source iter.Seq2[audit.Receipt, error], q audit.Query,
 		}
 	}
 	return nil
-}
-
-// selects applies the query to one event, as the server's index does.
-func selects(q audit.Query, e audit.Event) bool {
-	for _, field := range [][2]string{
-		{q.Change, e.Change}, {q.App, e.Resource.App}, {q.Zone, e.Resource.Zone}, {q.Record, e.Resource.Record},
-		{q.Actor, e.Actor.ID}, {string(q.Action), string(e.Action)},
-	} {
-		if field[0] != "" && field[0] != field[1] {
-			return false
-		}
-	}
-	if !q.From.IsZero() && e.Timestamp.Before(q.From) {
-		return false
-	}
-	return q.To.IsZero() || e.Timestamp.Before(q.To)
 }
 
 func showEventJSON(w io.Writer, r audit.Receipt) error {

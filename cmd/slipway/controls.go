@@ -170,12 +170,12 @@ func (t *tool) countEvents(ctx context.Context, dir string, from, to time.Time) 
 	}
 	m := t.busy("Counting")
 	defer m.end()
-	counts := map[audit.Action]int{}
+	counts, period := map[audit.Action]int{}, audit.Query{From: from, To: to}
 	for r, err := range audit.Read(ctx, dir, 0) {
 		if err != nil {
 			return nil, err
 		}
-		if selects(audit.Query{From: from, To: to}, r.Event) {
+		if period.Selects(&r.Event) {
 			counts[r.Event.Action]++
 		}
 	}

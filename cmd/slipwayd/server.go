@@ -172,8 +172,13 @@ func (srv *server) auditOptions(ctx context.Context) (audit.Options, error) {
 	if err != nil {
 		return audit.Options{}, err
 	}
+	index, err := srv.index(ctx)
+	if err != nil {
+		return audit.Options{}, err
+	}
 	return audit.Options{
 		Dir:    srv.settings.path("audit"),
+		Index:  index,
 		Origin: "slipway." + srv.settings.organisation.Domain + "/log",
 		Events: events,
 		Log:    checkpoints,

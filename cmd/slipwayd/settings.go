@@ -29,6 +29,7 @@ type settings struct {
 	namespace       string
 	logFormat       string
 	logLevel        string
+	index           indexPlace
 	proxies         []string // whose X-Forwarded-For is believed
 	eventKeys       string   // URI of the store that the first event key is made in; "" is the keys directory
 	repository      string   // first start only: an existing zones repository to take over
@@ -48,6 +49,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.resolver, "resolver", "", "recursive resolver, ADDRESS or ADDRESS:PORT, through which the zones above external zones are found and their NS, DS and glue compared (default: none are asked; see docs/drift.md)")
 	f.StringVar(&s.gateway, "gateway", "", "address of a gateway in this process, which serves apps with an upstream over TLS (default: none; see slipwayd gateway)")
 	f.StringVar(&s.gatewayRedirect, "gateway-redirect", "", "address for HTTP that sends everybody to the gateway (default: none)")
+	s.index.register(f)
 	f.StringVar(&s.temporal, "temporal", "", "address of a Temporal cluster (default: embedded)")
 	f.StringVar(&s.namespace, "temporal-namespace", "slipway", "namespace in the Temporal cluster")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")

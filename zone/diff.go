@@ -5,9 +5,7 @@ import "slices"
 // Diff compares two lists of record sets of one zone. The edits are sorted by
 // name, then type.
 func Diff(zone Name, base, head []RRSet) []Edit {
-	base, head = slices.Clone(base), slices.Clone(head)
-	sortSets(base)
-	sortSets(head)
+	base, head = inOrder(base), inOrder(head)
 	var edits []Edit
 	for len(base) > 0 || len(head) > 0 {
 		c := 0
@@ -36,6 +34,16 @@ func Diff(zone Name, base, head []RRSet) []Edit {
 		}
 	}
 	return edits
+}
+
+// inOrder returns sets sorted. Those that are already are not copied.
+func inOrder(sets []RRSet) []RRSet {
+	if slices.IsSortedFunc(sets, byKey) {
+		return sets
+	}
+	sets = slices.Clone(sets)
+	slices.SortFunc(sets, byKey)
+	return sets
 }
 
 // DiffFiles compares two versions of one zone's file and parses only the blocks

@@ -159,8 +159,9 @@ func (f *File) At(name Name) ([]RRSet, error) {
 	return sets, nil
 }
 
+func byKey(a, b RRSet) int { return a.Key().compare(b.Key()) }
+
 func sortSets(sets []RRSet) {
-	byKey := func(a, b RRSet) int { return a.Key().compare(b.Key()) }
 	if !slices.IsSortedFunc(sets, byKey) {
 		slices.SortFunc(sets, byKey)
 	}

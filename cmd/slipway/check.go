@@ -103,6 +103,9 @@ func tree(ctx context.Context, r *repo.Repo, flag, rev string) (*repo.Tree, erro
 	return r.Tree(ctx, commit)
 }
 
+// mains are where main is looked for. The first that is there counts.
+var mains = []string{"refs/remotes/origin/main", "refs/heads/main"}
+
 // defaultBase is where the head left main: what a merge would compare with. Before the
 // first commit it is the empty tree.
 func (o *comparison) defaultBase(ctx context.Context, r *repo.Repo) (*repo.Tree, error) {
@@ -117,7 +120,7 @@ func (o *comparison) defaultBase(ctx context.Context, r *repo.Repo) (*repo.Tree,
 	if err != nil {
 		return nil, err
 	}
-	for _, main := range []string{"refs/remotes/origin/main", "refs/heads/main"} {
+	for _, main := range mains {
 		commit, err := r.Resolve(ctx, main)
 		if errors.Is(err, repo.ErrNotFound) {
 			continue

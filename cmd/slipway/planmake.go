@@ -30,6 +30,7 @@ type livePlan struct {
 	Failed  []unplanned `json:"failed"`
 	Nowhere []zone.Name `json:"without_provider"` // slipway.yaml names no provider for them
 	Zones   int         `json:"zones"`            // that were looked at
+	Behind  bool        `json:"behind_main"`      // main has commits that what was planned does not know
 }
 
 // unplanned is a zone that there is no plan for.
@@ -65,6 +66,7 @@ type planner struct {
 	untrusted  map[string]error
 	catalog    *catalog.Catalog
 	files      bool
+	behind     bool
 
 	mu     sync.Mutex // guards what was found
 	plans  []planfile.Plan
@@ -117,7 +119,7 @@ func (t *tool) makePlan(ctx context.Context, o planning) (*livePlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &livePlan{File: f, Failed: append([]unplanned{}, p.failed...), Nowhere: append([]zone.Name{}, nowhere...), Zones: len(zones)}, nil
+	return &livePlan{File: f, Failed: append([]unplanned{}, p.failed...), Nowhere: append([]zone.Name{}, nowhere...), Zones: len(zones), Behind: p.behind}, nil
 }
 
 // planner opens the two sides.
@@ -141,6 +143,11 @@ func (o *planning) planner(ctx context.Context, r *repo.Repo) (*planner, error) 
 	}
 	if err != nil {
 		return nil, err
+	}
+	if o.base == "" && p.base.Commit() != "" {
+		if p.behind, err = behind(ctx, r, p.base.Commit()); err != nil {
+			return nil, err
+		}
 	}
 	head, err := p.head.Settings(ctx)
 	if err != nil {
@@ -166,6 +173,18 @@ func (o *planning) planner(ctx context.Context, r *repo.Repo) (*planner, error) 
 	}
 	p.catalog = catalog.New(opts)
 	return p, nil
+}
+
+// behind says whether main has gone on since the commit at which what is planned left it.
+func behind(ctx context.Context, r *repo.Repo, base string) (bool, error) {
+	for _, main := range mains {
+		commit, err := r.Resolve(ctx, main)
+		if errors.Is(err, repo.ErrNotFound) {
+			continue
+		}
+		return commit != base, err
+	}
+	return false, nil
 }
 
 // trust takes the providers from what is in force, and notes those that the head has otherwise.

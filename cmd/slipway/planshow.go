@@ -25,6 +25,9 @@ func (t *tool) showPlan(p *livePlan) error {
 	if len(p.Nowhere) > 0 {
 		fmt.Fprintf(t.stdout, "Not looked at, because slipway.yaml names no provider for them: %s.\n\n", flat(listing(p.Nowhere)))
 	}
+	if p.Behind {
+		fmt.Fprintf(t.stdout, "%s\n\n", t.paint(yellow, "! What was planned is older than main: what was approved since shows as undone. Bring it up to date and plan again."))
+	}
 	left := ""
 	if len(p.Failed) > 0 {
 		left = fmt.Sprintf(" There is no plan for %d more.", len(p.Failed))

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gowebpki/jcs"
@@ -75,12 +76,13 @@ func Of(p provider.Plan, name, typ string, live *provider.Live, limits provider.
 		Live: p.Expect, Desired: desired, Plan: provider.PlanDigest(p.Zone, p.Expect, desired), Counts: p.Counts(), Edits: make([]Edit, 0, len(p.Edits)),
 	}
 	out.Exceeds, _ = out.Counts.Exceed(p.Zone, limits)
-	apex := false
+	apex, proofs := false, false
 	for _, e := range p.InOrder() {
 		if e.Before != nil {
 			out.Lasts = max(out.Lasts, e.Before.TTL)
 		}
 		apex = apex || e.Type == "NS" && e.Name == p.Zone
+		proofs = proofs || e.Op == zone.Delete && e.Type == "TXT" && strings.HasPrefix(string(e.Name), "_acme-challenge.")
 		out.Edits = append(out.Edits, Edit{e.Op, e.Name, e.Type, e.Before, e.After})
 	}
 	if !live.Exists && len(p.Desired) > 0 {
@@ -88,6 +90,9 @@ func Of(p provider.Plan, name, typ string, live *provider.Live, limits provider.
 	}
 	if apex {
 		out.Notes = append(out.Notes, "it changes the zone's own NS records: the parent's delegation and the servers have to go with it")
+	}
+	if proofs {
+		out.Notes = append(out.Notes, "it deletes _acme-challenge records: a server leaves those alone that it has written for a certificate which is being issued just now")
 	}
 	return out
 }

@@ -70,6 +70,9 @@ func TestOf(t *testing.T) {
 	if p.Plan != provider.NewPlan("example", []zone.RRSet{set("www.example", "CNAME", 60, "new.example."), set("new.example", "A", 300, "192.0.2.2")}, now, "x", "y").Digest() {
 		t.Error("the digest is not that of the plan which is applied")
 	}
+	if p := planned(t, live("example", set("_acme-challenge.example", "TXT", 60, "proof"))); len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "being issued") {
+		t.Errorf("notes: %q", p.Notes)
+	}
 	fresh := &provider.Live{Zone: "example", Digest: provider.Digest(nil)}
 	if p := planned(t, fresh, www, set("example", "NS", 300, "ns.example.")); len(p.Notes) != 2 {
 		t.Errorf("notes: %q", p.Notes)

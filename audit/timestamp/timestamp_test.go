@@ -161,6 +161,37 @@ func TestForTimestamps(t *testing.T) {
 	}
 }
 
+// The signature is good for the certificate that it names and for no other, also not for
+// one of the same key (RFC 5816).
+func TestOneCertificateIsMeant(t *testing.T) {
+	key := tsatest.ECDSA(t)
+	for _, ess := range []string{"sha1", "sha256", "sha512"} {
+		first, second := tsatest.New(t, tsatest.Settings{Key: key, ESS: ess}), tsatest.New(t, tsatest.Settings{Key: key, ESS: ess})
+		one, _, _, err := authority(t, first).Stamp(t.Context(), checkpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, other, err := authority(t, second).Stamp(t.Context(), checkpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := parse(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := tok.certificate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tok.signed(own); err != nil {
+			t.Errorf("%s: %v", ess, err)
+		}
+		if err := tok.signed(other); err == nil || !strings.Contains(err.Error(), "not the one that was signed with") {
+			t.Errorf("%s: another certificate of the same key: %v", ess, err)
+		}
+	}
+}
+
 // An authority, or whoever stands between, that answers with something else is refused
 // with a reason.
 func TestRefusedAnswers(t *testing.T) {

@@ -219,6 +219,63 @@ func TestHeldAndUndone(t *testing.T) {
 	}
 }
 
+// What comes later to the same zone waits too, since main says both; releasing it makes both.
+func TestLaterChangeWaitsToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.peopled()
+	first := w.asks(ana, hosts(10, 10))
+	w.reaches(first.ID, lifecycle.Held)
+	later := w.submit(green("later", "192.0.2.90"))
+	later = w.reaches(later.ID, lifecycle.Held)
+	hold, _ := later.Hold(heldZone)
+	if hold.Deletes != 10 {
+		t.Errorf("%+v", hold)
+	}
+	elsewhere := w.submit(yellow("elsewhere", "203.0.113.90")) // green here
+	w.reaches(elsewhere.ID, lifecycle.Live)
+	_, err := w.release(ivy, later, hold.Plan, "The old machines are gone.")
+	w.must(err)
+	w.reaches(later.ID, lifecycle.Live)
+	w.reaches(first.ID, lifecycle.Live)
+	w.resolves("later."+heldZone, "192.0.2.90")
+	if n := w.count(first.ID); n[audit.DeleteDNSRecord] != 10 || n[audit.ApplyZone] != 1 {
+		t.Errorf("on record of the first: %v", n)
+	}
+}
+
+// A held apply is planned again after a while, and what it was held for may have gone meanwhile, by somebody's own hand.
+func TestHeldIsPlannedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.peopled()
+	st := w.asks(ana, hosts(10, 10))
+	st = w.reaches(st.ID, lifecycle.Held)
+	file := w.path("zones/" + heldZone + ".zone")
+	raw, err := os.ReadFile(file)
+	w.must(err)
+	var kept strings.Builder
+	for line := range strings.Lines(string(raw)) {
+		if !strings.HasPrefix(line, "h0") {
+			kept.WriteString(line)
+		}
+	}
+	if len(raw) == kept.Len() {
+		t.Fatalf("nothing was taken out of\n%s", raw)
+	}
+	w.must(os.WriteFile(file, []byte(kept.String()), 0o644))
+	w.flow.wake(context.Background(), st.ID) // not yet: it was planned a moment ago
+	if n, err := (&acts{w.flow}).Next(context.Background(), st.ID); err != nil || n.Do != lifecycle.DoWait || n.Wait <= 0 || n.Wait > relookEvery {
+		t.Errorf("%+v, %v", n, err)
+	}
+	w.later(relookEvery)
+	w.flow.wake(context.Background(), st.ID)
+	w.reaches(st.ID, lifecycle.Live)
+	if n := w.count(st.ID); n[audit.HoldApply] != 1 || n[audit.ReleaseApply] != 0 {
+		t.Errorf("on record: %v", n)
+	}
+}
+
 // holding is a server with a change whose apply was held and then released, and that dies before it is made.
 func holding(dir string) int {
 	w := &world{t: childT{}, dir: dir, logger: slog.New(slog.DiscardHandler)}

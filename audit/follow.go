@@ -245,7 +245,6 @@ func (l *Log) follow() {
 func (l *Log) settled(events []*pending) {
 	for _, p := range events {
 		if once := p.receipt.Event.Once; once != "" {
-			l.onces.add(once)
 			l.claims.release(once)
 		}
 	}
@@ -291,6 +290,11 @@ func (l *Log) advance(ctx context.Context, next []indexed) error {
 	}
 	if err := l.index.add(ctx, next); err != nil {
 		return err
+	}
+	for _, r := range next {
+		if r.Event.Once != "" {
+			l.onces.add(r.Event.Once) // before its claim is released
+		}
 	}
 	l.indexed += uint64(len(next))
 	return nil

@@ -13,6 +13,7 @@ var plainCommands = map[string]string{
 	"slipway help":                  "the manual, for people",
 	"slipway audit keys":            "a file for slipway audit verify, which is JSON",
 	"slipway policy docs":           "pages in Markdown; slipway policy list --format json holds what they say",
+	"slipway witness serve":         "a server; slipway witness status --format json says what it has signed",
 	"slipway completion bash":       "a script for a shell",
 	"slipway completion zsh":        "a script for a shell",
 	"slipway completion fish":       "a script for a shell",

@@ -54,6 +54,8 @@ type S3 struct {
 	s   S3Settings
 	api *s3.Client
 
+	page *int32 // names a listing gives at once; nil: as many as the server likes
+
 	mu    sync.Mutex // held while the lock is looked at
 	locks bool       // the bucket was seen to lock what is put into it
 }
@@ -278,7 +280,7 @@ func (v *versions) object() Object {
 // List goes through all versions, of which the first one written counts.
 func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		in := &s3.ListObjectVersionsInput{Bucket: &s.s.Bucket, Prefix: aws.String(s.key(prefix))}
+		in := &s3.ListObjectVersionsInput{Bucket: &s.s.Bucket, Prefix: aws.String(s.key(prefix)), MaxKeys: s.page}
 		found := map[string]*versions{} // of this page, and of the name that it begins with
 		for {
 			page, err := s.api.ListObjectVersions(ctx, in)
@@ -287,10 +289,12 @@ func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 				return
 			}
 			s.collect(found, page)
-			more, next := aws.ToBool(page.IsTruncated), aws.ToString(page.NextKeyMarker)
-			for _, key := range slices.Sorted(maps.Keys(found)) {
-				if more && key == next {
-					continue // the next page may have older versions of it
+			more, keys := aws.ToBool(page.IsTruncated), slices.Sorted(maps.Keys(found))
+			for i, key := range keys {
+				// The next page may have older versions of the last. The marker is not asked:
+				// some servers put more than a name into it.
+				if more && i == len(keys)-1 {
+					continue
 				}
 				if !yield(found[key].object(), nil) {
 					return
@@ -298,6 +302,10 @@ func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 				delete(found, key)
 			}
 			if !more {
+				return
+			}
+			if aws.ToString(page.NextKeyMarker) == aws.ToString(in.KeyMarker) && aws.ToString(page.NextVersionIdMarker) == aws.ToString(in.VersionIdMarker) {
+				yield(Object{}, fmt.Errorf("mirror: bucket %s: the server's listing of versions does not go on after %s: it cannot keep a mirror of more objects than it lists at once", s.s.Bucket, aws.ToString(page.NextKeyMarker)))
 				return
 			}
 			in.KeyMarker, in.VersionIdMarker = page.NextKeyMarker, page.NextVersionIdMarker

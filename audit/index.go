@@ -50,6 +50,8 @@ type database interface {
 	bind(query string) string
 	// rows is how many are best inserted by one statement.
 	rows() int
+	// tidy leaves the database as somebody who copies its files should find it.
+	tidy(writer *sql.DB)
 }
 
 // openIndex opens an index. errStale means that it has to be made anew.
@@ -96,7 +98,11 @@ func (x *Index) close() error {
 	}
 	x.watchers = nil
 	x.mu.Unlock()
-	return errors.Join(x.readers.Close(), x.writer.Close())
+	err := x.readers.Close()
+	if x.writer != x.readers {
+		x.db.tidy(x.writer)
+	}
+	return errors.Join(err, x.writer.Close())
 }
 
 func (x *Index) await(ctx context.Context) error {

@@ -69,6 +69,11 @@ func (f sqliteFile) create(ctx context.Context) (writer, readers *sql.DB, err er
 	return writer, readers, nil
 }
 
+// tidy brings what was written apart into the file itself. SQLite does so by itself when
+// the last connection is closed, but a pool lets go of its connections one by one and in no
+// order. Where it cannot be done, the next start reads both.
+func (sqliteFile) tidy(writer *sql.DB) { _, _ = writer.Exec("PRAGMA wal_checkpoint(TRUNCATE)") }
+
 func (sqliteFile) bind(query string) string { return query }
 func (sqliteFile) rows() int                { return 1 } // more make it slower
 

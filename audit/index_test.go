@@ -230,3 +230,19 @@ func TestLeftoversAreRemoved(t *testing.T) {
 		t.Errorf("still left over: %v", report.Leftovers)
 	}
 }
+
+// After a clean end the index is one file, also when a reader lets go of its connection late.
+func TestCloseLeavesOneFile(t *testing.T) {
+	o := options(t)
+	l := openLog(t, o)
+	add(t, l, submitted("c-1"))
+	conn, err := l.index.readers.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeLog(t, l)
+	if info, err := os.Stat(filepath.Join(o.Dir, indexFile+"-wal")); err == nil && info.Size() > 0 {
+		t.Errorf("%d bytes are still apart", info.Size())
+	}
+	conn.Close()
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"slipway/audit"
@@ -29,6 +30,9 @@ const (
 	maxLooked = 10_000 // events of one question
 )
 
+// Events whose commit is the content of their change.
+var madeOf = map[audit.Action]bool{audit.SubmitChange: true, audit.ReviseChange: true, audit.MergeChange: true}
+
 // Records that servers write by themselves when a zone changes.
 var byItself = []string{"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY", "TYPE65534"}
 
@@ -41,14 +45,12 @@ func (s *Service) correlate(ctx context.Context, main *repo.Tree, settings *repo
 		return correlateCluster(ctx, main, settings, r)
 	}
 	if r.Commit != "" {
-		for _, action := range []audit.Action{audit.SubmitChange, audit.ReviseChange, audit.MergeChange} {
-			events, err := s.events(ctx, audit.Query{Action: action, From: r.At.Add(-ticketsBack), Newest: true})
-			if err != nil {
-				return match{}, err
-			}
-			if i := slices.IndexFunc(events, func(e audit.Receipt) bool { return e.Event.GitCommit == r.Commit }); i >= 0 {
-				return match{change: events[i].Event.Change, app: events[i].Event.Resource.App, how: "the commit is that of the change"}, nil
-			}
+		events, err := s.events(ctx, audit.Query{Commit: r.Commit})
+		if err != nil {
+			return match{}, err
+		}
+		if i := slices.IndexFunc(events, func(e audit.Receipt) bool { return madeOf[e.Event.Action] }); i >= 0 {
+			return match{change: events[i].Event.Change, app: events[i].Event.Resource.App, how: "the commit is that of the change"}, nil
 		}
 	}
 	if r.Ticket != "" {
@@ -96,6 +98,7 @@ func (s *Service) correlateDNS(ctx context.Context, main *repo.Tree, settings *r
 			}
 			continue
 		}
+		served := sync.OnceValues(func() ([]zone.RRSet, error) { return main.Served(ctx, z) })
 		for _, e := range r.Edits {
 			if in, ok := settings.ZoneOf(e.Name); !ok || in != z || slices.Contains(byItself, e.Type) {
 				continue
@@ -106,10 +109,11 @@ func (s *Service) correlateDNS(ctx context.Context, main *repo.Tree, settings *r
 				}
 				continue
 			}
-			fine, how, err := approved(ctx, main, settings, z, e)
+			sets, err := served()
 			if err != nil {
 				return match{}, err
 			}
+			fine, how := approved(sets, settings.Zones[z].Partial, e)
 			if !fine {
 				explained = false
 			} else if found.how == "" {
@@ -186,23 +190,19 @@ func byRecord(ours []audit.Event, e Edit) (change string, ok bool) {
 }
 
 // approved reports whether an edit leaves a record set as main has it, or is about one
-// that is not Slipway's.
-func approved(ctx context.Context, main *repo.Tree, settings *repo.Settings, z zone.Name, e Edit) (bool, string, error) {
-	sets, err := main.Served(ctx, z)
-	if err != nil {
-		return false, "", err
-	}
+// of a shared zone that is not Slipway's. sets are what main says.
+func approved(sets []zone.RRSet, shared bool, e Edit) (ok bool, how string) {
 	i := slices.IndexFunc(sets, func(s zone.RRSet) bool { return s.Name == e.Name && (e.Type == "" || s.Type == e.Type) })
 	switch {
-	case i < 0 && settings.Zones[z].Partial:
-		return true, "the record set is not Slipway's", nil
+	case i < 0 && shared:
+		return true, "the record set is not Slipway's"
 	case i < 0:
-		return e.Delete, "what was removed is not approved", nil
+		return e.Delete, "what was removed is not approved"
 	case e.Delete || e.Values == nil:
-		return false, "", nil
+		return false, ""
 	}
 	want, got := slices.Sorted(slices.Values(sets[i].Values)), slices.Sorted(slices.Values(e.Values))
-	return slices.EqualFunc(want, got, strings.EqualFold), "it is as approved", nil
+	return slices.EqualFunc(want, got, strings.EqualFold), "it is as approved"
 }
 
 // correlateCluster explains names that a cluster claims by the apps that have them.

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"slipway/audit"
@@ -38,6 +39,10 @@ type Options struct {
 type Service struct {
 	o    Options
 	busy chan struct{} // one entry for each delivery that is being read
+	page int           // events that are read at once
+
+	settling          sync.Mutex // held while Settle runs
+	settled, credited mark       // under settling: how far reports were concluded, and drift attributed
 }
 
 const atOnce = 4 // deliveries
@@ -50,7 +55,7 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Service{o: o, busy: make(chan struct{}, atOnce)}
+	return &Service{o: o, busy: make(chan struct{}, atOnce), page: maxLooked}
 }
 
 // Path is where sources deliver: POST Path + the source's name.
@@ -195,13 +200,16 @@ func (s *Service) Receive(ctx context.Context, source, typ string, raw []byte) e
 	if err != nil {
 		return err
 	}
+	if len(reports) == 0 {
+		return nil
+	}
+	tree, settings, err := s.o.Main(ctx)
+	if err != nil {
+		return err
+	}
 	var digest string
 	for _, r := range reports {
 		r.Source = source
-		tree, settings, err := s.o.Main(ctx)
-		if err != nil {
-			return err
-		}
 		zones := r.zonesOf(settings.ZoneOf)
 		if len(zones) == 0 && r.Commit == "" && r.Ticket == "" {
 			continue // about something that is not ours

@@ -554,3 +554,26 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
+
+// However many reports there are and whenever they come, each is concluded, once.
+func TestSettleAll(t *testing.T) {
+	w := newWorld(t)
+	w.s.page = 2
+	for round := range 3 {
+		for i := range 5 {
+			w.report(Report{Kind: Domain, ID: fmt.Sprint(round, "-", i), At: w.now, Zone: z})
+		}
+		w.settle(Grace / 2) // some are due, some are not yet
+	}
+	w.settle(2 * Grace)
+	w.settle(time.Minute)
+	if n := len(w.events(audit.DetectOutOfBand)); n != 15 {
+		t.Errorf("%d of 15 reports are concluded", n)
+	}
+	// Another server process begins anew, and repeats nothing.
+	w.s = New(w.s.o)
+	w.settle(time.Minute)
+	if n := len(w.events(audit.DetectOutOfBand)); n != 15 {
+		t.Errorf("%d conclusions after a restart", n)
+	}
+}

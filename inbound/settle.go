@@ -7,6 +7,7 @@ import (
 
 	"slipway/audit"
 	"slipway/lifecycle"
+	"slipway/repo"
 	"slipway/zone"
 )
 
@@ -28,48 +29,81 @@ var settles = map[Kind]bool{DNSChange: true, Cluster: true, Domain: true}
 // is still not after Grace is out of band, and drift that a report explains gets its
 // author. It may be killed and run again: each conclusion is on record once.
 func (s *Service) Settle(ctx context.Context) error {
-	now := s.o.Now()
+	s.settling.Lock()
+	defer s.settling.Unlock()
 	tree, settings, err := s.o.Main(ctx)
 	if err != nil {
 		return err
 	}
-	received, err := s.events(ctx, audit.Query{Action: audit.ReceiveReport, From: now.Add(-settleBack), To: now.Add(-Grace)})
+	err = s.walk(ctx, &s.settled, audit.ReceiveReport, func(e audit.Event, due bool) error {
+		if !due || e.Change != "" {
+			return nil
+		}
+		d, err := read(e)
+		if err != nil || !settles[d.Kind] {
+			return nil // of another version, or nothing that a change has to explain
+		}
+		return s.conclude(ctx, tree, settings, e, d)
+	})
 	if err != nil {
 		return err
 	}
-	for _, e := range received {
-		if e.Event.Change != "" {
-			continue
-		}
-		d, err := read(e.Event)
-		if err != nil || !settles[d.Kind] {
-			continue // of another version, or nothing that a change has to explain
-		}
-		once := "settle/" + e.Event.EventID
-		if _, settled, err := s.o.Log.Index().Once(ctx, once); err != nil || settled {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		found, err := s.correlate(ctx, tree, settings, &d.Report)
+	return s.walk(ctx, &s.credited, audit.DetectDrift, func(e audit.Event, _ bool) error { return s.attribute(ctx, e) })
+}
+
+// mark is the last event up to which everything was done. The zero value is none.
+type mark struct {
+	index uint64
+	set   bool
+}
+
+// walk hands over the events of an action since m, and says which of them are due: older
+// than Grace, so that nothing that matters to them is still to come. m moves behind those
+// that were due when all before them were.
+func (s *Service) walk(ctx context.Context, m *mark, action audit.Action, do func(e audit.Event, due bool) error) error {
+	now := s.o.Now()
+	q := audit.Query{Action: action, From: now.Add(-settleBack), After: m.index, HasAfter: m.set, Limit: s.page}
+	for passing := true; ; {
+		page, err := s.o.Log.Index().Events(ctx, q)
 		if err != nil {
 			return err
 		}
-		d.Event, d.How = e.Event.EventID, found.how
-		out := audit.Event{Actor: system, Action: audit.MatchReport, Resource: e.Event.Resource, Change: found.change, ArtifactRefs: e.Event.ArtifactRefs, Once: once}
-		if out.Resource.App == "" {
-			out.Resource.App = found.app
+		for _, r := range page {
+			due := r.Event.Timestamp.Before(now.Add(-Grace))
+			if err := do(r.Event, due); err != nil {
+				return err
+			}
+			if passing = passing && due; passing {
+				*m = mark{r.Index, true}
+			}
 		}
-		if found.how == "" {
-			out.Action = audit.DetectOutOfBand
-			s.o.Logger.Warn("a source reports an act that no approved change explains", "source", d.Source, "kind", d.Kind, "by", d.By, "zone", e.Event.Resource.Zone, "at", d.At)
+		if len(page) < s.page {
+			return nil
 		}
-		if err := s.append(ctx, out, d); err != nil {
-			return err
-		}
+		q.Next(page[len(page)-1])
 	}
-	return s.attribute(ctx, now)
+}
+
+// conclude says what a report means by now, once.
+func (s *Service) conclude(ctx context.Context, tree *repo.Tree, settings *repo.Settings, e audit.Event, d details) error {
+	once := "settle/" + e.EventID
+	if _, settled, err := s.o.Log.Index().Once(ctx, once); err != nil || settled {
+		return err
+	}
+	found, err := s.correlate(ctx, tree, settings, &d.Report)
+	if err != nil {
+		return err
+	}
+	d.Event, d.How = e.EventID, found.how
+	out := audit.Event{Actor: system, Action: audit.MatchReport, Resource: e.Resource, Change: found.change, ArtifactRefs: e.ArtifactRefs, Once: once}
+	if out.Resource.App == "" {
+		out.Resource.App = found.app
+	}
+	if found.how == "" {
+		out.Action = audit.DetectOutOfBand
+		s.o.Logger.Warn("a source reports an act that no approved change explains", "source", d.Source, "kind", d.Kind, "by", d.By, "zone", e.Resource.Zone, "at", d.At)
+	}
+	return s.append(ctx, out, d)
 }
 
 // attributed are the details of attribute-drift.
@@ -88,43 +122,37 @@ type by struct {
 	ID     string    `json:"id"`
 }
 
-// attribute says of drift that was found lately who made it, where a report tells.
-func (s *Service) attribute(ctx context.Context, now time.Time) error {
-	drifts, err := s.events(ctx, audit.Query{Action: audit.DetectDrift, From: now.Add(-settleBack)})
+// attribute says of a drift who made it, where reports tell.
+func (s *Service) attribute(ctx context.Context, drift audit.Event) error {
+	d, err := lifecycle.Decode[lifecycle.DriftDetails](drift)
+	if err != nil {
+		return nil // of another version
+	}
+	reports, err := s.events(ctx, audit.Query{Zone: drift.Resource.Zone, Action: audit.ReceiveReport, Newest: true,
+		From: drift.Timestamp.Add(-attributeBack), To: drift.Timestamp.Add(Grace)})
 	if err != nil {
 		return err
 	}
-	for _, drift := range drifts {
-		d, err := lifecycle.Decode[lifecycle.DriftDetails](drift.Event)
-		if err != nil {
-			continue // of another version
+	for _, e := range reports {
+		r, err := read(e.Event)
+		if err != nil || e.Event.Change != "" || r.Kind != DNSChange || r.By == "" {
+			continue
 		}
-		reports, err := s.events(ctx, audit.Query{Zone: drift.Event.Resource.Zone, Action: audit.ReceiveReport, Newest: true,
-			From: drift.Event.Timestamp.Add(-attributeBack), To: drift.Event.Timestamp.Add(Grace)})
+		a := attributed{Digest: d.Digest, Drift: drift.EventID}
+		for _, x := range d.Differences {
+			if slices.ContainsFunc(r.Edits, func(e Edit) bool { return string(e.Name) == x.Name && (e.Type == "" || e.Type == x.Type) }) || len(r.Edits) == 0 && string(r.Zone) == drift.Resource.Zone {
+				a.Edits = append(a.Edits, by{zone.Name(x.Name), x.Type, r.By, r.At, r.Source, r.ID})
+			}
+		}
+		if len(a.Edits) == 0 {
+			continue
+		}
+		err = s.append(ctx, audit.Event{
+			Actor: system, Action: audit.AttributeDrift, Resource: drift.Resource, ArtifactRefs: e.Event.ArtifactRefs,
+			Once: "attribute/" + drift.EventID + "/" + e.Event.EventID,
+		}, a)
 		if err != nil {
 			return err
-		}
-		for _, e := range reports {
-			r, err := read(e.Event)
-			if err != nil || e.Event.Change != "" || r.Kind != DNSChange || r.By == "" {
-				continue
-			}
-			a := attributed{Digest: d.Digest, Drift: drift.Event.EventID}
-			for _, x := range d.Differences {
-				if slices.ContainsFunc(r.Edits, func(e Edit) bool { return string(e.Name) == x.Name && (e.Type == "" || e.Type == x.Type) }) || len(r.Edits) == 0 && string(r.Zone) == drift.Event.Resource.Zone {
-					a.Edits = append(a.Edits, by{zone.Name(x.Name), x.Type, r.By, r.At, r.Source, r.ID})
-				}
-			}
-			if len(a.Edits) == 0 {
-				continue
-			}
-			err = s.append(ctx, audit.Event{
-				Actor: system, Action: audit.AttributeDrift, Resource: drift.Event.Resource, ArtifactRefs: e.Event.ArtifactRefs,
-				Once: "attribute/" + drift.Event.EventID + "/" + e.Event.EventID,
-			}, a)
-			if err != nil {
-				return err
-			}
 		}
 	}
 	return nil

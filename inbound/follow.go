@@ -40,7 +40,11 @@ func (s *Service) Open(ctx context.Context, name string, p repo.Part, report fun
 		}
 	}
 	f := &follower{service: s, source: name, typ: p.Type, position: filepath.Join(s.o.Dir, name+".json"), report: report}
-	run = func(ctx context.Context) error { <-ctx.Done(); return nil }
+	run = func(ctx context.Context) error {
+		report(ctx, nil) // its settings are good, and that is all that can be said
+		<-ctx.Done()
+		return nil
+	}
 	switch p.Type {
 	case "bind", "powerdns":
 		if f.path = in.Text("path", ""); f.path != "" {

@@ -21,10 +21,6 @@ func (srv *server) forward(ctx context.Context, name string, p repo.Part, guard 
 	if err != nil {
 		return nil, err
 	}
-	d.Report = func(ctx context.Context, problem error) {
-		if err := guard.Report(ctx, problem); err != nil && ctx.Err() == nil {
-			srv.log.Error("a warning could not be recorded", "destination", name, "error", err)
-		}
-	}
+	d.Report = func(ctx context.Context, problem error) { srv.guarded(ctx, guard, problem) }
 	return func(ctx context.Context) error { return d.Run(ctx, srv.record.Index()) }, nil
 }

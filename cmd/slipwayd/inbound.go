@@ -28,11 +28,7 @@ func (srv *server) startSources(context.Context) error {
 }
 
 func (srv *server) source(ctx context.Context, name string, p repo.Part, guard *audit.Guard) (func(context.Context) error, error) {
-	return srv.reports.Open(ctx, name, p, func(ctx context.Context, problem error) {
-		if err := guard.Report(ctx, problem); err != nil && ctx.Err() == nil {
-			srv.log.Error("a warning could not be recorded", "source", name, "error", err)
-		}
-	})
+	return srv.reports.Open(ctx, name, p, func(ctx context.Context, problem error) { srv.guarded(ctx, guard, problem) })
 }
 
 // withSources puts the door for reports beside the portal: whoever reports has a

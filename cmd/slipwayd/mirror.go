@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"slipway/audit"
 	"slipway/audit/mirror"
@@ -30,14 +29,14 @@ func (srv *server) mirror(ctx context.Context, name string, p repo.Part, guard *
 	}
 	// A mirror that says otherwise than the log is told of at once and by itself: an
 	// outage that was warned of before must not hide it.
-	content := &audit.Guard{Log: srv.record, Kind: guard.Kind, Name: name + "/content", Grace: time.Nanosecond}
+	content := &audit.Guard{Log: srv.record, Kind: guard.Kind, Name: name + "/content", Grace: -1}
 	return func(ctx context.Context) error {
 		m.Run(ctx, 0, func(ctx context.Context, status mirror.Status, err error) {
 			var other *mirror.Contradiction
 			switch {
 			case errors.As(err, &other):
 				srv.log.Error("a mirror of the record contradicts it", "mirror", name, "error", err)
-				srv.guardMirror(ctx, content, name, err)
+				srv.guarded(ctx, content, err)
 				return
 			case err != nil:
 				srv.log.Warn("a mirror of the record could not be brought up to it; it is tried again", "mirror", name, "error", err)
@@ -45,16 +44,10 @@ func (srv *server) mirror(ctx context.Context, name string, p repo.Part, guard *
 				err = fmt.Errorf("%d documents that events refer to are not in the server's store and so not in the mirror, such as %s. Restore them from a backup", len(status.Missing), status.Missing[0])
 			}
 			if err == nil {
-				srv.guardMirror(ctx, content, name, nil)
+				srv.guarded(ctx, content, nil)
 			}
-			srv.guardMirror(ctx, guard, name, err)
+			srv.guarded(ctx, guard, err)
 		})
 		return nil
 	}, nil
-}
-
-func (srv *server) guardMirror(ctx context.Context, guard *audit.Guard, name string, problem error) {
-	if err := guard.Report(ctx, problem); err != nil && ctx.Err() == nil {
-		srv.log.Error("a warning could not be recorded", "mirror", name, "error", err)
-	}
 }

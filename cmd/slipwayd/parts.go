@@ -26,7 +26,9 @@ type parts struct {
 	of    func(repo.RecordSettings) map[string]repo.Part
 	start part
 
-	running map[string]*runningPart // by name; used by keep alone
+	// By name; used by keep alone.
+	running map[string]*runningPart
+	guards  map[string]*audit.Guard
 }
 
 type runningPart struct {
@@ -37,7 +39,7 @@ type runningPart struct {
 
 // keepParts runs the entries of a sort, each on its own, for as long as the server runs.
 func (srv *server) keepParts(sort string, of func(repo.RecordSettings) map[string]repo.Part, start part) {
-	p := &parts{srv: srv, sort: sort, of: of, start: start, running: map[string]*runningPart{}}
+	p := &parts{srv: srv, sort: sort, of: of, start: start, running: map[string]*runningPart{}, guards: map[string]*audit.Guard{}}
 	moved := srv.moved.listen()
 	ctx, cancel := context.WithCancel(context.Background())
 	var loop sync.WaitGroup
@@ -85,10 +87,10 @@ func (p *parts) keep(ctx context.Context) {
 		if p.running[name] != nil || ctx.Err() != nil {
 			continue
 		}
-		guard := &audit.Guard{Log: p.srv.record, Kind: p.sort, Name: name}
+		guard := p.guard(name)
 		run, err := p.start(ctx, name, w, guard)
 		if err != nil {
-			p.report(ctx, guard, name, fmt.Errorf("it could not be started: %w", err))
+			p.report(ctx, guard, fmt.Errorf("it could not be started: %w", err))
 			continue
 		}
 		r := &runningPart{from: w, done: make(chan struct{})}
@@ -98,7 +100,7 @@ func (p *parts) keep(ctx context.Context) {
 		go func() {
 			defer close(r.done)
 			if err := run(own); err != nil && own.Err() == nil {
-				p.report(ctx, guard, name, err)
+				p.report(ctx, guard, err)
 			}
 		}()
 	}
@@ -111,11 +113,25 @@ func (p *parts) end(name string) {
 	delete(p.running, name)
 }
 
+// guard is that of one entry, for as long as the server runs: an outage goes on while it
+// is tried to start the entry again and again.
+func (p *parts) guard(name string) *audit.Guard {
+	if p.guards[name] == nil {
+		p.guards[name] = &audit.Guard{Log: p.srv.record, Kind: p.sort, Name: name}
+	}
+	return p.guards[name]
+}
+
 // report puts a failure into the server's messages and, when it lasts, on record.
-func (p *parts) report(ctx context.Context, guard *audit.Guard, name string, problem error) {
-	p.srv.log.Warn("what slipway.yaml names under record does not work, and is tried again", "sort", p.sort, "name", name, "error", problem)
-	if err := guard.Report(ctx, problem); err != nil && ctx.Err() == nil {
-		p.srv.log.Error("a warning could not be recorded", "sort", p.sort, "name", name, "error", err)
+func (p *parts) report(ctx context.Context, guard *audit.Guard, problem error) {
+	p.srv.log.Warn("what slipway.yaml names under record does not work, and is tried again", "sort", p.sort, "name", guard.Name, "error", problem)
+	p.srv.guarded(ctx, guard, problem)
+}
+
+// guarded puts on record how a guard does.
+func (srv *server) guarded(ctx context.Context, g *audit.Guard, problem error) {
+	if err := g.Report(ctx, problem); err != nil && ctx.Err() == nil {
+		srv.log.Error("a warning could not be recorded", "guard", g.Kind, "name", g.Name, "error", err)
 	}
 }
 

@@ -78,9 +78,11 @@ func partsFollowSettings(t *testing.T, srv *server) {
 	wanted := map[string]repo.Part{"a": {Type: "x"}, "b": {Type: "x"}, "broken": {Type: "y"}}
 	var log []string
 	ended := make(chan string, 10)
-	p := &parts{srv: srv, sort: "tests", running: map[string]*runningPart{}, of: func(repo.RecordSettings) map[string]repo.Part { return wanted }}
-	p.start = func(_ context.Context, name string, part repo.Part, _ *audit.Guard) (func(context.Context) error, error) {
+	p := &parts{srv: srv, sort: "tests", running: map[string]*runningPart{}, guards: map[string]*audit.Guard{}, of: func(repo.RecordSettings) map[string]repo.Part { return wanted }}
+	guards := map[*audit.Guard]int{} // tries to start what cannot be started
+	p.start = func(_ context.Context, name string, part repo.Part, guard *audit.Guard) (func(context.Context) error, error) {
 		if part.Type == "y" {
+			guards[guard]++
 			return nil, fmt.Errorf("no")
 		}
 		log = append(log, name+" "+part.Type)
@@ -97,6 +99,9 @@ func partsFollowSettings(t *testing.T, srv *server) {
 	}
 	step("a x", "b x")
 	step()
+	if len(guards) != 1 {
+		t.Errorf("%d outages of one part: none of them would ever last long enough to be told", len(guards))
+	}
 	wanted = map[string]repo.Part{"a": {Type: "z"}, "broken": {Type: "x"}}
 	step("a z", "broken x")
 	if got := []string{<-ended, <-ended}; !slices.Contains(got, "a") || !slices.Contains(got, "b") {

@@ -92,7 +92,7 @@ func (s *stamper) run(ctx context.Context) error {
 			wait = stampRetry
 			s.srv.log.Warn("the record's checkpoint could not be timestamped; it is tried again", "authority", s.name, "error", err)
 		}
-		s.srv.guarded(ctx, s.guard, s.name, err)
+		s.srv.guarded(ctx, s.guard, err)
 	}
 }
 

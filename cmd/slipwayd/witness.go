@@ -98,7 +98,7 @@ func (srv *server) witness(_ context.Context, _ string, p repo.Part, guard *audi
 		return nil, err
 	}
 	return func(ctx context.Context) error {
-		srv.guarded(ctx, guard, quorumPart, nil) // it could be started
+		srv.guarded(ctx, guard, nil) // it could be started
 		return k.Run(ctx)
 	}, nil
 }
@@ -131,19 +131,19 @@ func (g *witnessGuards) report(ctx context.Context, name string, problem error) 
 		if problem != nil {
 			g.srv.log.Warn("a witness did not sign the record's checkpoint; it is asked again", "witness", name, "error", problem)
 		} else {
-			g.srv.guarded(ctx, g.history[name], name, nil)
+			g.srv.guarded(ctx, g.history[name], nil)
 		}
-		g.srv.guarded(ctx, g.outage[name], name, problem)
+		g.srv.guarded(ctx, g.outage[name], problem)
 		return
 	}
 	// It answers, so it is no outage; and an outage that was warned of must not hide this.
-	g.srv.guarded(ctx, g.outage[name], name, nil)
+	g.srv.guarded(ctx, g.outage[name], nil)
 	if time.Since(g.since[name]) >= shoutEvery {
 		g.since[name] = time.Now()
 		g.srv.log.Error("A WITNESS CONTRADICTS THE RECORD: it was rewritten, or this server runs on an older copy of its disk. Stop the server, keep the disk, and find out which (docs/witness.md)",
 			"witness", name, "error", c, "signed", string(c.Checkpoint))
 	}
-	g.srv.guarded(ctx, g.history[name], name, g.withProof(ctx, c))
+	g.srv.guarded(ctx, g.history[name], g.withProof(ctx, c))
 }
 
 // withProof keeps what the witness has signed, which the log's own key has signed too, and
@@ -157,11 +157,4 @@ func (g *witnessGuards) withProof(ctx context.Context, c *witness.Contradiction)
 		return errors.Join(c, err)
 	}
 	return fmt.Errorf("%w. What it has signed is the document %s", c, digest)
-}
-
-// guarded puts on record how a guard does.
-func (srv *server) guarded(ctx context.Context, g *audit.Guard, name string, problem error) {
-	if err := g.Report(ctx, problem); err != nil && ctx.Err() == nil {
-		srv.log.Error("a warning could not be recorded", "guard", g.Kind, "name", name, "error", err)
-	}
 }

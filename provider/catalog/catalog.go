@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"slipway/internal/part"
 	"slipway/provider"
 	"slipway/provider/several"
 	"slipway/provider/zonefile"
@@ -81,9 +82,9 @@ func (c *Catalog) Open(ctx context.Context, name, typ string, params map[string]
 	if have != nil && have.from == from && now.Sub(have.at) < refresh {
 		return have.p, nil
 	}
-	in := &settings{catalog: c, name: name, params: params, used: map[string]bool{}, secrets: sha256.New()}
+	in := &settings{Reader: part.Read("provider "+name, params, c.o.Secrets), catalog: c, name: name, secrets: sha256.New()}
 	finish := read(ctx, in)
-	if err := in.done(); err != nil {
+	if err := in.Done(); err != nil {
 		return nil, err
 	}
 	sum := [sha256.Size]byte(in.secrets.Sum(nil))

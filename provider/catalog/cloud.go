@@ -19,15 +19,15 @@ import (
 func route53Zones(ctx context.Context, in *settings) func() (provider.Provider, error) {
 	s := route53.Settings{
 		Name:         in.name,
-		AccessKeyID:  in.text("access-key-id"),
+		AccessKeyID:  in.Text("access-key-id", ""),
 		SecretKey:    in.reference(ctx, "secret-key"),
 		SessionToken: in.reference(ctx, "session-token"),
 		Secrets:      in.catalog.o.Secrets.Resolve,
-		Role:         in.text("role"),
-		ExternalID:   in.text("external-id"),
+		Role:         in.Text("role", ""),
+		ExternalID:   in.Text("external-id", ""),
 		Private:      in.private(),
 		ZoneIDs:      in.zoneIDs(),
-		Aliases:      in.text("aliases"),
+		Aliases:      in.Text("aliases", ""),
 		CreateZones:  in.word("create-zones", "allowed"),
 		DefaultTTL:   in.number("default-ttl"),
 		Sync:         time.Duration(in.number("sync")) * time.Second,
@@ -40,7 +40,7 @@ func route53Zones(ctx context.Context, in *settings) func() (provider.Provider, 
 func cloudDNS(ctx context.Context, in *settings) func() (provider.Provider, error) {
 	s := clouddns.Settings{
 		Name:        in.name,
-		Project:     in.must("project"),
+		Project:     in.Must("project"),
 		Credentials: in.reference(ctx, "credentials"),
 		Secrets:     in.catalog.o.Secrets.Resolve,
 		Private:     in.private(),
@@ -57,10 +57,10 @@ func cloudDNS(ctx context.Context, in *settings) func() (provider.Provider, erro
 func azureDNS(ctx context.Context, in *settings) func() (provider.Provider, error) {
 	s := azuredns.Settings{
 		Name:          in.name,
-		Subscription:  in.must("subscription"),
-		ResourceGroup: in.must("resource-group"),
-		Tenant:        in.text("tenant"),
-		ClientID:      in.text("client-id"),
+		Subscription:  in.Must("subscription"),
+		ResourceGroup: in.Must("resource-group"),
+		Tenant:        in.Text("tenant", ""),
+		ClientID:      in.Text("client-id", ""),
 		ClientSecret:  in.reference(ctx, "client-secret"),
 		Secrets:       in.catalog.o.Secrets.Resolve,
 		CreateZones:   in.word("create-zones", "allowed"),
@@ -72,10 +72,10 @@ func azureDNS(ctx context.Context, in *settings) func() (provider.Provider, erro
 }
 
 func cloudflareZones(ctx context.Context, in *settings) func() (provider.Provider, error) {
-	in.must("token")
+	in.Must("token")
 	s := cloudflare.Settings{
 		Name:       in.name,
-		Account:    in.text("account"),
+		Account:    in.Text("account", ""),
 		Token:      in.reference(ctx, "token"),
 		Secrets:    in.catalog.o.Secrets.Resolve,
 		ZoneIDs:    in.zoneIDs(),
@@ -90,7 +90,7 @@ func cloudflareZones(ctx context.Context, in *settings) func() (provider.Provide
 func longTail(ctx context.Context, in *settings) func() (provider.Provider, error) {
 	s := libdns.Settings{
 		Name:       in.name,
-		Service:    in.must("service"),
+		Service:    in.Must("service"),
 		Texts:      map[string]string{},
 		Refs:       map[string]secret.Ref{},
 		Secrets:    in.catalog.o.Secrets.Resolve,
@@ -100,10 +100,10 @@ func longTail(ctx context.Context, in *settings) func() (provider.Provider, erro
 	}
 	texts, refs, ok := libdns.Fields(s.Service)
 	if !ok {
-		in.fail("service", "it must be one of: %s", strings.Join(libdns.Services(), ", "))
+		in.Fail("service", "it must be one of: %s", strings.Join(libdns.Services(), ", "))
 	}
 	for _, key := range texts {
-		if v := in.text(key); v != "" {
+		if v := in.Text(key, ""); v != "" {
 			s.Texts[key] = v
 		}
 	}
@@ -118,22 +118,21 @@ func longTail(ctx context.Context, in *settings) func() (provider.Provider, erro
 // reference reads a reference that may be left out, and fetches the credential once, so
 // that a wrong one is found now.
 func (in *settings) reference(ctx context.Context, key string) secret.Ref {
-	v := in.text(key)
+	v := in.Text(key, "")
 	if v == "" {
 		return ""
 	}
-	in.secret(ctx, key)
-	if in.err != nil {
-		return ""
+	if in.secret(ctx, key).Reveal() == "" {
+		return "" // why is kept
 	}
 	return secret.Ref(v)
 }
 
 // private reads which of two zones of one name is meant.
 func (in *settings) private() bool {
-	v := in.text("visibility")
+	v := in.Text("visibility", "")
 	if !slices.Contains([]string{"", "public", "private"}, v) {
-		in.fail("visibility", "write public or private")
+		in.Fail("visibility", "write public or private")
 	}
 	return v == "private"
 }
@@ -141,11 +140,11 @@ func (in *settings) private() bool {
 // zoneIDs reads a service's own names of zones, as zone=ID with spaces between.
 func (in *settings) zoneIDs() map[zone.Name]string {
 	out := map[zone.Name]string{}
-	for _, pair := range strings.Fields(in.text("zone-ids")) {
+	for _, pair := range strings.Fields(in.Text("zone-ids", "")) {
 		name, id, ok := strings.Cut(pair, "=")
 		z, err := zone.ParseName(name)
 		if !ok || err != nil || id == "" {
-			in.fail("zone-ids", "write zone=ID, with spaces between several")
+			in.Fail("zone-ids", "write zone=ID, with spaces between several")
 			continue
 		}
 		out[z] = id

@@ -5,12 +5,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
+	"slipway/internal/part"
 	"slipway/provider"
 	"slipway/provider/azuredns"
 	"slipway/provider/clouddns"
@@ -52,9 +50,9 @@ func embedded(_ context.Context, in *settings) func() (provider.Provider, error)
 func server(ctx context.Context, in *settings) func() (provider.Provider, error) {
 	s := rfc2136.Settings{
 		Name:         in.name,
-		Server:       in.must("server"),
+		Server:       in.Must("server"),
 		KeyName:      in.domain("key-name"),
-		KeyAlgorithm: in.text("key-algorithm"),
+		KeyAlgorithm: in.Text("key-algorithm", ""),
 		KeySecret:    in.secret(ctx, "key-secret"),
 		DefaultTTL:   in.number("default-ttl"),
 		Journal:      in.journal(),
@@ -66,12 +64,12 @@ func server(ctx context.Context, in *settings) func() (provider.Provider, error)
 func powerDNS(ctx context.Context, in *settings) func() (provider.Provider, error) {
 	s := powerdns.Settings{
 		Name:        in.name,
-		URL:         in.must("url"),
+		URL:         in.Must("url"),
 		APIKey:      in.secret(ctx, "api-key"),
-		ServerID:    in.text("server-id"),
-		DNS:         in.must("dns"),
+		ServerID:    in.Text("server-id", ""),
+		DNS:         in.Must("dns"),
 		PlainHTTP:   in.word("plain-http", "allowed"),
-		Kind:        in.text("kind"),
+		Kind:        in.Text("kind", ""),
 		NameServers: in.domains("name-servers"),
 		DefaultTTL:  in.number("default-ttl"),
 		Journal:     in.journal(),
@@ -80,71 +78,39 @@ func powerDNS(ctx context.Context, in *settings) func() (provider.Provider, erro
 	return func() (provider.Provider, error) { return powerdns.New(ctx, s) }
 }
 
-// settings reads one provider's settings. The first fault found is kept; done returns it.
+// settings reads one provider's settings.
 type settings struct {
+	*part.Reader
 	catalog *Catalog
 	name    string
-	params  map[string]string
-	used    map[string]bool
 	secrets hash.Hash // of the credentials, to notice when one is replaced
-	err     error
-}
-
-func (in *settings) fail(key, format string, args ...any) {
-	if in.err == nil {
-		in.err = fmt.Errorf("provider %s: %s: %w", in.name, key, fmt.Errorf(format, args...))
-	}
-}
-
-// done refuses what no reader has asked for: a misspelt key would be a setting that
-// does nothing.
-func (in *settings) done() error {
-	for _, key := range slices.Sorted(maps.Keys(in.params)) {
-		if !in.used[key] {
-			in.fail(key, "there is no such setting; those of this type are: %s", strings.Join(slices.Sorted(maps.Keys(in.used)), ", "))
-		}
-	}
-	return in.err
-}
-
-func (in *settings) text(key string) string {
-	in.used[key] = true
-	return in.params[key]
-}
-
-func (in *settings) must(key string) string {
-	v := in.text(key)
-	if v == "" {
-		in.fail(key, "it must be set")
-	}
-	return v
 }
 
 func (in *settings) word(key, word string) bool {
-	v := in.text(key)
+	v := in.Text(key, "")
 	if v != "" && v != word {
-		in.fail(key, "write %s, or leave it out", word)
+		in.Fail(key, "write %s, or leave it out", word)
 	}
 	return v == word
 }
 
 func (in *settings) number(key string) int {
-	v := in.text(key)
+	v := in.Text(key, "")
 	if v == "" {
 		return 0
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 0 || n > 1<<31-1 {
-		in.fail(key, "%q is not a number of seconds", v)
+		in.Fail(key, "%q is not a number of seconds", v)
 	}
 	return n
 }
 
 func (in *settings) domain(key string) zone.Name {
-	v := in.must(key)
+	v := in.Must(key)
 	n, err := zone.ParseName(v)
 	if err != nil && v != "" {
-		in.fail(key, "%w", err)
+		in.Fail(key, "%w", err)
 	}
 	return n
 }
@@ -152,10 +118,10 @@ func (in *settings) domain(key string) zone.Name {
 // domains reads names with spaces or commas between them.
 func (in *settings) domains(key string) []zone.Name {
 	var out []zone.Name
-	for _, v := range strings.FieldsFunc(in.text(key), func(r rune) bool { return r == ' ' || r == ',' }) {
+	for _, v := range in.Words(key) {
 		n, err := zone.ParseName(v)
 		if err != nil {
-			in.fail(key, "%w", err)
+			in.Fail(key, "%w", err)
 		}
 		out = append(out, n)
 	}
@@ -164,23 +130,7 @@ func (in *settings) domains(key string) []zone.Name {
 
 // secret fetches the credential that a setting refers to.
 func (in *settings) secret(ctx context.Context, key string) secret.Value {
-	v := in.text(key)
-	if v == "" {
-		in.fail(key, "it must be set, to where the credential is kept: env:NAME, file:/path or another reference")
-	}
-	if in.err != nil {
-		return secret.Value{}
-	}
-	ref, err := secret.Parse(v)
-	if err != nil {
-		in.fail(key, "%w", err)
-		return secret.Value{}
-	}
-	got, err := in.catalog.o.Secrets.Resolve(ctx, ref)
-	if err != nil {
-		in.fail(key, "%w", err)
-		return secret.Value{}
-	}
+	got := in.Secret(ctx, key, true)
 	fmt.Fprintf(in.secrets, "%q %q\n", key, got.Reveal())
 	return got
 }

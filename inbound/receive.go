@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +19,7 @@ import (
 
 	"slipway/audit"
 	"slipway/internal/part"
+	"slipway/internal/webhook"
 	"slipway/repo"
 	"slipway/secret"
 )
@@ -154,35 +153,22 @@ const maxSkew = 5 * time.Minute
 
 // signed checks an HMAC-SHA-256: over the body, as GitHub and Jira send it, or over ID,
 // time and body, as the Standard Webhooks specification has it.
-func (s *Service) signed(r *http.Request, key string, body []byte) bool {
-	mac := func(key []byte, parts ...string) []byte {
-		h := hmac.New(sha256.New, key)
-		io.WriteString(h, strings.Join(append(parts, string(body)), "."))
-		return h.Sum(nil)
-	}
+func (s *Service) signed(r *http.Request, secret string, body []byte) bool {
 	for _, header := range []string{"X-Hub-Signature-256", "X-Hub-Signature"} {
 		if encoded, ok := strings.CutPrefix(r.Header.Get(header), "sha256="); ok {
+			mac := hmac.New(sha256.New, []byte(secret))
+			mac.Write(body)
 			given, err := hex.DecodeString(encoded)
-			return err == nil && hmac.Equal(given, mac([]byte(key)))
+			return err == nil && hmac.Equal(given, mac.Sum(nil))
 		}
 	}
-	id, stamp := r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp")
+	id, stamp := r.Header.Get(webhook.ID), r.Header.Get(webhook.Timestamp)
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if age := s.o.Now().Sub(time.Unix(seconds, 0)); err != nil || id == "" || age.Abs() > maxSkew {
 		return false
 	}
-	raw := []byte(key)
-	if encoded, ok := strings.CutPrefix(key, "whsec_"); ok {
-		if raw, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return false
-		}
-	}
-	want := mac(raw, id, stamp)
-	return slices.ContainsFunc(strings.Fields(r.Header.Get("Webhook-Signature")), func(v string) bool {
-		encoded, ok := strings.CutPrefix(v, "v1,")
-		given, err := base64.StdEncoding.DecodeString(encoded)
-		return ok && err == nil && hmac.Equal(given, want)
-	})
+	key, err := webhook.Key(secret)
+	return err == nil && webhook.Signed(key, id, stamp, body, r.Header.Get(webhook.Signature))
 }
 
 // details go with receive-report, and with what is concluded later.

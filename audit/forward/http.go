@@ -3,9 +3,6 @@ package forward
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +13,7 @@ import (
 
 	"slipway/audit"
 	"slipway/internal/part"
+	"slipway/internal/webhook"
 	"slipway/secret"
 )
 
@@ -131,35 +129,21 @@ func (h *hec) send(ctx context.Context, events []audit.Receipt) error {
 	return nil
 }
 
-// webhook posts batches that are signed as the Standard Webhooks specification has it:
-// HMAC-SHA-256 over id.timestamp.body.
-type webhook struct {
+// hook posts batches that are signed as the Standard Webhooks specification has it.
+type hook struct {
 	post
-	key secret.Value
+	key []byte
 	now func() time.Time
 }
 
 func openWebhook(ctx context.Context, in *part.Reader, o Options) func() (sink, error) {
-	w := &webhook{post: newPost(ctx, in, o, "event", "/"), key: in.Secret(ctx, "secret", true), now: time.Now}
-	return func() (sink, error) {
-		if _, err := w.secret(); err != nil {
-			return nil, err
-		}
-		return w, nil
+	w := &hook{post: newPost(ctx, in, o, "event", "/"), now: time.Now}
+	key, err := webhook.Key(in.Secret(ctx, "secret", true).Reveal())
+	if err != nil {
+		in.Fail("secret", "%w", err)
 	}
-}
-
-// secret is the key in bytes: after whsec_ it is base64, as that specification writes it.
-func (w *webhook) secret() ([]byte, error) {
-	text := w.key.Reveal()
-	if encoded, ok := strings.CutPrefix(text, "whsec_"); ok {
-		key, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil {
-			return nil, fmt.Errorf("secret: after whsec_ there must be base64")
-		}
-		return key, nil
-	}
-	return []byte(text), nil
+	w.key = key
+	return func() (sink, error) { return w, nil }
 }
 
 // delivery is the body of a webhook.
@@ -168,7 +152,7 @@ type delivery struct {
 	Events []json.RawMessage `json:"events"`
 }
 
-func (w *webhook) send(ctx context.Context, events []audit.Receipt) error {
+func (w *hook) send(ctx context.Context, events []audit.Receipt) error {
 	d := delivery{Origin: w.origin}
 	for _, r := range events {
 		raw, err := w.format(w.origin, r)
@@ -186,17 +170,9 @@ func (w *webhook) send(ctx context.Context, events []audit.Receipt) error {
 	if err != nil {
 		return err
 	}
-	key, err := w.secret()
-	if err != nil {
-		return err
-	}
 	// The same events always have the same ID, so that a receiver knows a repetition.
 	id := "msg_" + events[0].Event.EventID + "_" + strconv.Itoa(len(events))
 	stamp := strconv.FormatInt(w.now().Unix(), 10)
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.%s", id, stamp, body)
-	_, err = w.post.send(ctx, body, map[string]string{
-		"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)),
-	})
+	_, err = w.post.send(ctx, body, map[string]string{webhook.ID: id, webhook.Timestamp: stamp, webhook.Signature: webhook.Sign(w.key, id, stamp, body)})
 	return err
 }

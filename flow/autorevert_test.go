@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"log/slog"
@@ -213,33 +212,18 @@ func TestKilledBeforePuttingBack(t *testing.T) {
 	for _, who := range []string{"person", "rule"} {
 		t.Run(who, func(t *testing.T) {
 			dir := t.TempDir()
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, os.Args[0])
-			cmd.Env = append(os.Environ(), childEnv+"=deciding "+who+" "+dir)
-			cmd.Stderr = os.Stderr
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			decided := false
-			for lines := bufio.NewScanner(out); !decided && lines.Scan(); {
-				decided = lines.Text() == "DECIDED"
-			}
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			if !decided {
+			if !killed(t, "deciding "+who+" "+dir, func(line string) bool { return line == "DECIDED" }) {
 				t.Fatal("the process ended before it decided")
 			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
 			w := &world{t: t, dir: dir, logger: testLogger(t)}
 			w.open()
 			defer w.stop()
 			applied := w.log.Index().Watch(ctx)
 			var events []audit.Receipt
 			for {
+				var err error
 				if events, err = w.log.Index().Events(ctx, audit.Query{Zone: string(appsZone), Action: audit.ApplyZone, Newest: true}); err != nil {
 					t.Fatal(err)
 				}

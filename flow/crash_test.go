@@ -97,17 +97,14 @@ func thinking(dir string) int {
 	}
 }
 
-// TestKilledWhileThinking kills a process in the middle of a workflow's decision: the next one does not wait for the answer.
-func TestKilledWhileThinking(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("starts a process")
-	}
-	dir := t.TempDir()
+// killed runs this test's own program in a part of its own, such as "holding", and kills it
+// with SIGKILL as soon as it has said enough. It says whether it came so far.
+func killed(t *testing.T, part string, enough func(line string) bool) bool {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"=thinking "+dir)
+	cmd.Env = append(os.Environ(), childEnv+"="+part)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -116,12 +113,27 @@ func TestKilledWhileThinking(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	id := ""
-	for lines := bufio.NewScanner(out); id == "" && lines.Scan(); {
-		id, _ = strings.CutPrefix(lines.Text(), "THINKING ")
+	said := false
+	for lines := bufio.NewScanner(out); !said && lines.Scan(); {
+		said = enough(lines.Text())
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
+	return said
+}
+
+// TestKilledWhileThinking kills a process in the middle of a workflow's decision: the next one does not wait for the answer.
+func TestKilledWhileThinking(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts a process")
+	}
+	dir := t.TempDir()
+	id := ""
+	if !killed(t, "thinking "+dir, func(line string) (ok bool) { id, ok = strings.CutPrefix(line, "THINKING "); return ok }) {
+		t.Fatal("the server did not come so far")
+	}
+	ctx := context.Background()
 	w := &world{t: t, dir: dir, logger: testLogger(t)}
 	w.open()
 	defer w.stop()

@@ -1,16 +1,13 @@
 package flow
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"slipway/approval"
 	"slipway/audit"
@@ -301,25 +298,8 @@ func TestKilledAfterRelease(t *testing.T) {
 		t.Skip("starts a process")
 	}
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"=holding "+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	id := ""
-	for lines := bufio.NewScanner(out); id == "" && lines.Scan(); {
-		id, _ = strings.CutPrefix(lines.Text(), "RELEASED ")
-	}
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	if id == "" {
+	if !killed(t, "holding "+dir, func(line string) (ok bool) { id, ok = strings.CutPrefix(line, "RELEASED "); return ok }) {
 		t.Fatal("the server did not come so far")
 	}
 	w := &world{t: t, dir: dir, logger: testLogger(t)}

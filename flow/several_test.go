@@ -1,18 +1,15 @@
 package flow
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"slipway/audit"
 	"slipway/audit/audittest"
@@ -139,28 +136,14 @@ func TestKilledBetweenProviders(t *testing.T) {
 		t.Run(when, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, os.Args[0])
-			cmd.Env = append(os.Environ(), childEnv+"=between "+when+" "+dir)
-			cmd.Stderr = os.Stderr
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
 			id, there := "", false
-			for lines := bufio.NewScanner(out); !(there && id != "") && lines.Scan(); {
-				there = there || lines.Text() == "BETWEEN"
-				if found, ok := strings.CutPrefix(lines.Text(), "ID "); ok {
+			if !killed(t, "between "+when+" "+dir, func(line string) bool {
+				there = there || line == "BETWEEN"
+				if found, ok := strings.CutPrefix(line, "ID "); ok {
 					id = found
 				}
-			}
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			if id == "" || !there {
+				return there && id != ""
+			}) {
 				t.Fatal("the server did not come so far")
 			}
 			w := &world{t: t, dir: dir, logger: testLogger(t)}

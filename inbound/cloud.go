@@ -252,10 +252,10 @@ func (r *Report) zonesOf(ours func(zone.Name) (zone.Name, bool)) []zone.Name {
 		}
 	}
 	take(r.Zone)
-	for _, e := range r.Edits {
+	for _, e := range r.edits() {
 		take(e.Name)
 	}
-	for _, h := range r.Hosts {
+	for _, h := range r.hosts() {
 		take(h)
 	}
 	return out

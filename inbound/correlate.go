@@ -99,7 +99,7 @@ func (s *Service) correlateDNS(ctx context.Context, main *repo.Tree, settings *r
 			continue
 		}
 		served := sync.OnceValues(func() ([]zone.RRSet, error) { return main.Served(ctx, z) })
-		for _, e := range r.Edits {
+		for _, e := range r.edits() {
 			if in, ok := settings.ZoneOf(e.Name); !ok || in != z || slices.Contains(byItself, e.Type) {
 				continue
 			}
@@ -121,11 +121,14 @@ func (s *Service) correlateDNS(ctx context.Context, main *repo.Tree, settings *r
 			}
 		}
 	}
-	if !explained || r.More > 0 && found.change == "" {
+	if !explained || r.unseen() {
 		return match{}, nil
 	}
 	return found, nil
 }
+
+// unseen says whether a report tells of more than can be looked at.
+func (r *Report) unseen() bool { return r.More > 0 && r.beyond == nil }
 
 var (
 	challenges    = map[audit.Action]bool{audit.WriteChallenge: true, audit.RemoveChallenge: true}
@@ -211,7 +214,7 @@ func correlateCluster(ctx context.Context, main *repo.Tree, settings *repo.Setti
 		return match{how: "it had no effect"}, nil
 	}
 	wanted := map[zone.Name]bool{}
-	for _, h := range r.Hosts {
+	for _, h := range r.hosts() {
 		if _, ours := settings.ZoneOf(h); ours {
 			wanted[h] = true
 		}
@@ -229,7 +232,7 @@ func correlateCluster(ctx context.Context, main *repo.Tree, settings *repo.Setti
 			}
 		}
 	}
-	if len(wanted) > 0 {
+	if len(wanted) > 0 || r.unseen() {
 		return match{}, nil
 	}
 	return found, nil

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -48,7 +49,32 @@ type Report struct {
 	ProviderChange string      `json:"provider_change,omitempty"` // the provider's own ID of what it did
 	Outcome        string      `json:"outcome,omitempty"`         // success | failure | …
 	Text           string      `json:"text,omitempty"`            // for people
-	More           int         `json:"more,omitempty"`            // edits that are only in the document
+	More           int         `json:"more,omitempty"`            // edits and hosts that are only in the document
+
+	beyond *beyond // these, where they are known
+}
+
+// beyond is what of a report has no room in an event. It counts all the same: what explains
+// the first edits of a report need not explain the others.
+type beyond struct {
+	edits []Edit
+	hosts []zone.Name
+}
+
+// edits are all record sets that a report names.
+func (r *Report) edits() []Edit {
+	if r.beyond == nil {
+		return r.Edits
+	}
+	return slices.Concat(r.Edits, r.beyond.edits)
+}
+
+// hosts are all names that a report is about.
+func (r *Report) hosts() []zone.Name {
+	if r.beyond == nil {
+		return r.Hosts
+	}
+	return slices.Concat(r.Hosts, r.beyond.hosts)
 }
 
 // Edit is one record set that a report names.
@@ -87,8 +113,10 @@ func (r *Report) tidy() error {
 		*s = short(*s, maxField)
 	}
 	r.ID, r.Text = valid(r.ID), short(r.Text, maxText)
-	if n := len(r.Edits); n > maxEdits {
-		r.Edits, r.More = r.Edits[:maxEdits], r.More+n-maxEdits
+	rest := beyond{edits: r.Edits[min(len(r.Edits), maxEdits):], hosts: r.Hosts[min(len(r.Hosts), maxHosts):]}
+	r.Edits, r.Hosts = r.Edits[:len(r.Edits)-len(rest.edits)], r.Hosts[:len(r.Hosts)-len(rest.hosts)]
+	if n := len(rest.edits) + len(rest.hosts); n > 0 {
+		r.beyond, r.More = &rest, r.More+n
 	}
 	for i := range r.Edits {
 		e := &r.Edits[i]
@@ -102,7 +130,6 @@ func (r *Report) tidy() error {
 			e.Values = nil // the document has them
 		}
 	}
-	r.Hosts = r.Hosts[:min(len(r.Hosts), maxHosts)]
 	return nil
 }
 

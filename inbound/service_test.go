@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -575,5 +576,41 @@ func TestSettleAll(t *testing.T) {
 	w.settle(time.Minute)
 	if n := len(w.events(audit.DetectOutOfBand)); n != 15 {
 		t.Errorf("%d conclusions after a restart", n)
+	}
+}
+
+// What explains the first record sets of a long report does not explain the last, neither
+// when it comes nor later, when only its document has them all.
+func TestLongReports(t *testing.T) {
+	for name, c := range map[string]struct {
+		last      string
+		outOfBand int
+	}{"all of the change": {"192.0.2.7", 0}, "one that is not": {"198.51.100.66", 1}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			var edits []Edit
+			for i := range maxEdits + 5 {
+				edits = append(edits, Edit{Name: zone.Name(fmt.Sprintf("n%d.finmicro.example", i)), Type: "A", Values: []string{"192.0.2.7"}})
+			}
+			edits[len(edits)-1].Values = []string{c.last}
+			w.report(Report{Kind: DNSChange, ID: "early", At: w.now, Edits: edits})
+			for _, e := range edits {
+				w.add(audit.Event{Action: audit.CreateDNSRecord, Change: "c-1", Resource: audit.Resource{Zone: string(z), Record: string(e.Name), Type: "A"}},
+					lifecycle.RecordDetails{After: &lifecycle.Record{TTL: 300, Values: []string{"192.0.2.7"}}})
+			}
+			w.report(Report{Kind: DNSChange, ID: "late", At: w.now, Edits: edits})
+			w.settle(2 * Grace)
+			received, detected, matched := w.events(audit.ReceiveReport), w.events(audit.DetectOutOfBand), w.events(audit.MatchReport)
+			if len(detected) != 2*c.outOfBand || len(matched) != 1-c.outOfBand || (received[1].Change == "c-1") != (c.outOfBand == 0) {
+				t.Errorf("%d out of band, %d matched, %+v", len(detected), len(matched), received)
+			}
+		})
+	}
+	w := newWorld(t)
+	hosts := slices.Repeat([]zone.Name{"shop.finmicro.example"}, maxHosts)
+	w.report(Report{Kind: Cluster, ID: "many", At: w.now, Hosts: append(hosts, "evil.finmicro.example")})
+	w.settle(2 * Grace)
+	if got := w.events(audit.DetectOutOfBand); len(got) != 1 {
+		t.Errorf("a name without an app behind many others: %+v", got)
 	}
 }

@@ -2,6 +2,8 @@ package inbound
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -90,6 +92,9 @@ func (s *Service) conclude(ctx context.Context, tree *repo.Tree, settings *repo.
 	if _, settled, err := s.o.Log.Index().Once(ctx, once); err != nil || settled {
 		return err
 	}
+	if err := s.recall(ctx, settings, e, &d.Report); err != nil {
+		return err
+	}
 	found, err := s.correlate(ctx, tree, settings, &d.Report)
 	if err != nil {
 		return err
@@ -104,6 +109,29 @@ func (s *Service) conclude(ctx context.Context, tree *repo.Tree, settings *repo.
 		s.o.Logger.Warn("a source reports an act that no approved change explains", "source", d.Source, "kind", d.Kind, "by", d.By, "zone", e.Resource.Zone, "at", d.At)
 	}
 	return s.append(ctx, out, d)
+}
+
+// recall reads again, from the document, what of a report had no room in its event. Where
+// the document was erased, or its source is none any more, that stays unseen.
+func (s *Service) recall(ctx context.Context, settings *repo.Settings, e audit.Event, r *Report) error {
+	if !r.unseen() {
+		return nil
+	}
+	raw, err := s.o.Log.Documents().Get(ctx, e.ArtifactRefs["report"])
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, err := Parse(settings.Record.Sources[r.Source].Type, raw, e.Timestamp)
+	if err != nil {
+		return nil // it is of another type by now
+	}
+	if i := slices.IndexFunc(all, func(x Report) bool { return x.ID == r.ID }); i >= 0 {
+		r.beyond = all[i].beyond
+	}
+	return nil
 }
 
 // attributed are the details of attribute-drift.

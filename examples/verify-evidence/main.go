@@ -1,4 +1,4 @@
-// Verify-evidence is a second verifier of Slipway's bundles of evidence, written from docs/evidence.md:
+// Command verify-evidence is a second verifier of Slipway's bundles of evidence, written from docs/evidence.md:
 // it uses none of Slipway's packages, so that nobody has to believe the program that made a bundle. It
 // prints what is wrong, and ends with 0 when nothing is. Commits it leaves to git.
 package main
